@@ -1,0 +1,124 @@
+"""Checkpoints: named arrays and metadata in one .npz file, written whole or not at all."""
+
+import contextlib
+import io
+import json
+import os
+import secrets
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from npsqueeze.arrays import Array
+from npsqueeze.errors import CheckpointError
+
+FORMAT = 1
+HEADER = "npsqueeze"  # this array holds the format number and the metadata
+
+
+def save_checkpoint(
+    path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: Mapping[str, Any]
+) -> None:
+    """Write `arrays` and `metadata` to the file `path`.
+
+    The file is an ordinary .npz: `numpy.load` reads its arrays by name. Whatever happens, a file
+    that was there before is either still there or completely replaced.
+
+    Parameters
+    ----------
+    path : path
+        The file, in a folder that exists.
+    arrays : mapping of str to array
+        Come back bit for bit.
+    metadata : mapping
+        Comes back as JSON keeps it: tuples as lists, keys as strings.
+
+    Raises
+    ------
+    TypeError
+        If a value cannot be stored without pickle: object arrays, metadata that is no JSON.
+    ValueError
+        If an array takes the reserved name "npsqueeze".
+    CheckpointError
+        If the file cannot be written.
+    """
+    if HEADER in arrays:
+        raise ValueError(f"arrays: the name {HEADER!r} is reserved")
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray) or array.dtype.hasobject:
+            raise TypeError(f"arrays[{name!r}]: expected an array of numbers, got {array!r}")
+    try:
+        header = json.dumps({"format": FORMAT, "metadata": dict(metadata)})
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"metadata: expected what JSON can hold ({error})") from error
+    try:
+        with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
+            for name, array in {HEADER: np.array(header), **arrays}.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.save(member, array, allow_pickle=False)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Return the arrays and the metadata of a file that `save_checkpoint` wrote.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, no checkpoint, or one of another format.
+    """
+    try:
+        # A member is read whole, so that its checksum is verified before anything is believed.
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # a damaged archive fails in a dozen ways
+        raise CheckpointError(f"{path}: damaged, or no .npz file ({error})") from error
+    if f"{HEADER}.npy" not in members:
+        raise CheckpointError(f"{path}: an archive, but not one that npsqueeze wrote")
+    try:
+        arrays = {
+            name.removesuffix(".npy"): np.load(io.BytesIO(content), allow_pickle=False)
+            for name, content in members.items()
+        }
+        header = json.loads(arrays.pop(HEADER).item())
+        number, metadata = header["format"], header["metadata"]
+    except Exception as error:  # whole, but its content is not what we write
+        raise CheckpointError(f"{path}: not one that npsqueeze wrote ({error})") from error
+    if number != FORMAT:
+        raise CheckpointError(f"{path}: expected format {FORMAT}, got {number!r}")
+    return arrays, metadata
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file that takes the name `path` only once it is complete and on the disk.
+
+    On an exception the new file is removed, and an old one of that name stays as it was.
+    """
+    path = Path(path)
+    # In the same folder, because a rename is atomic only within one file system.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    # The rename itself lasts through a power cut once the folder is on the disk, too; Windows
+    # does not open folders.
+    with contextlib.suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

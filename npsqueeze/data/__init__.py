@@ -1,0 +1,41 @@
+"""Data: CIFAR-10 in its official layout, its download, seeded batches, and single pictures."""
+
+from npsqueeze.data.batches import (
+    CIFAR10_MEAN,
+    CIFAR10_STD,
+    augment,
+    batches_per_epoch,
+    evaluation_batches,
+    normalize,
+    permutation,
+    training_batch,
+)
+from npsqueeze.data.cifar10 import (
+    CLASSES,
+    Dataset,
+    cache_folder,
+    find_data,
+    load_cifar10,
+    read_batch,
+)
+from npsqueeze.data.fetch import fetch_cifar10
+from npsqueeze.data.pictures import read_picture
+
+__all__ = [
+    "CIFAR10_MEAN",
+    "CIFAR10_STD",
+    "CLASSES",
+    "Dataset",
+    "augment",
+    "batches_per_epoch",
+    "cache_folder",
+    "evaluation_batches",
+    "fetch_cifar10",
+    "find_data",
+    "load_cifar10",
+    "normalize",
+    "permutation",
+    "read_batch",
+    "read_picture",
+    "training_batch",
+]

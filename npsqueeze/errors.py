@@ -1,0 +1,13 @@
+"""The errors that are npsqueeze's own; everything else raises `ValueError` or `TypeError`."""
+
+
+class DataError(ValueError):
+    """A data file is missing, damaged or not what it claims to be."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be read, or belongs to another model."""
+
+
+class GradientError(AssertionError):
+    """A gradient check failed: the message names the worst element, both values and their ratio."""

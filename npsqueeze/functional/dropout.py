@@ -1,0 +1,58 @@
+"""Dropout, with the mask drawn from an explicit key."""
+
+import numpy as np
+
+from npsqueeze.arrays import Array, as_float_array, check_same_dtype, check_shape
+
+ANY_RANK = (1, 2, 3, 4)
+
+
+def dropout_forward(
+    x: Array, p: float, key: tuple[int, ...], training: bool = True
+) -> tuple[Array, Array | None]:
+    """Set each element to zero with probability p, and multiply the others by 1/(1 - p).
+
+    So the mean stays what it was, and inference (``training=False``) has nothing to do: y = x.
+
+    Parameters
+    ----------
+    x : any shape of one to four dimensions
+    p : float
+        0 <= p < 1
+    key : tuple of int
+        Numbers that name this draw, such as (seed, layer, step): the same key gives the same mask.
+
+    Returns
+    -------
+    y : the shape of x
+    cache : for `dropout_backward`: the factor of each element, 0 or 1/(1 - p); None in inference
+
+    Raises
+    ------
+    ValueError
+        If p is out of range.
+
+    References
+    ----------
+    Srivastava et al., "Dropout", 2014, section 10 (the scaled, "inverted" form).
+    """
+    x = as_float_array("x", x, ANY_RANK)
+    if not 0 <= p < 1:
+        raise ValueError(f"p: expected a probability in [0, 1), got {p}")
+    if not training or p == 0:
+        return x, None
+    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+    keep = generator.random(x.shape, np.float32) >= p
+    factor = keep * x.dtype.type(1 / (1 - p))
+    return x * factor, factor
+
+
+def dropout_backward(dy: Array, cache: Array | None) -> Array:
+    """Return dx = dy·factor: what was not passed on receives nothing."""
+    dy = as_float_array("dy", dy, ANY_RANK)
+    if cache is None:
+        return dy
+    check_same_dtype(dy=dy, x=cache)
+    check_shape("dy", dy, cache.shape)
+    # forward: y = x * factor
+    return dy * cache

@@ -1,0 +1,161 @@
+"""The Fire module: squeeze to a few channels, expand with several kernel sizes side by side."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from npsqueeze.arrays import Array, as_float_array, check_same_dtype, check_shape
+from npsqueeze.functional.batchnorm import batch_norm2d_backward, batch_norm2d_forward
+from npsqueeze.functional.concat import concat_backward, concat_forward
+from npsqueeze.functional.conv import conv2d_backward, conv2d_forward
+from npsqueeze.functional.relu import relu_backward, relu_forward
+
+BYPASSES = ("none", "simple", "complex")
+STATISTICS = ("running_mean", "running_var")
+
+
+class FireCache(NamedTuple):
+    """The caches of the steps, by name, in the order of the forward pass."""
+
+    steps: dict[str, Any]
+    branches: tuple[str, ...]
+    bypass: str
+    y_shape: tuple[int, ...]
+
+
+def fire_forward(
+    x: Array, parameters: Mapping[str, Array], bypass: str = "none", training: bool = True
+) -> tuple[Array, FireCache]:
+    """Squeeze with 1x1 filters, expand with 1x1 and 3x3 (or 5x5 …) ones, and join the results.
+
+        s = relu(conv1x1(x))
+        y = relu(concat(conv1x1(s), conv3x3(s), …))
+        y = y + x                                            with the simple bypass
+        y = y + conv1x1(x)                                   with the complex bypass
+
+    The expand convolutions are padded so that all keep the image's size. Where `parameters` hold a
+    `squeeze_norm` or an `expand_norm`, batch normalisation comes before that ReLU.
+
+    Parameters
+    ----------
+    x : (N, C, H, W)
+    parameters : mapping of names to arrays
+        ``squeeze.weight`` (S, C, 1, 1), ``expand1x1.weight`` (F1, S, 1, 1), ``expand3x3.weight``
+        (F3, S, 3, 3) and any other odd ``expandKxK.weight``, ``bypass.weight`` (ΣF, C, 1, 1), each
+        with an optional ``….bias``; ``squeeze_norm`` and ``expand_norm`` with ``.weight``,
+        ``.bias``, ``.running_mean`` and ``.running_var`` (the last two are updated in training).
+    bypass : "none", "simple" or "complex"
+    training : bool
+        Whether batch normalisation uses the batch's statistics.
+
+    Returns
+    -------
+    y : (N, ΣF, H, W)
+        The expand branches in the order of their kernel sizes.
+    cache : for `fire_backward`
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as stated, or a simple bypass would have to change the channels.
+
+    References
+    ----------
+    Iandola et al., "SqueezeNet", 2016, sections 3.2 and 6 (figure 2).
+    """
+    x = as_float_array("x", x, 4)
+    if bypass not in BYPASSES:
+        raise ValueError(f"bypass: expected one of {', '.join(BYPASSES)}, got {bypass!r}")
+    steps: dict[str, Any] = {}
+
+    def run(name: str, forward: Any, *inputs: Any, **options: Any) -> Array:
+        y: Array
+        y, steps[name] = forward(*inputs, **options)
+        return y
+
+    def convolution(name: str, inputs: Array) -> Array:
+        w = parameters[f"{name}.weight"]
+        b = parameters.get(f"{name}.bias")
+        return run(name, conv2d_forward, inputs, w, b, padding=w.shape[2] // 2)
+
+    def normalisation(name: str, inputs: Array) -> Array:
+        if f"{name}.weight" not in parameters:
+            return inputs
+        arrays = (parameters[f"{name}.{part}"] for part in ("weight", "bias", *STATISTICS))
+        return run(name, batch_norm2d_forward, inputs, *arrays, training=training)
+
+    branches = _branches(parameters)
+    squeezed = normalisation("squeeze_norm", convolution("squeeze", x))
+    squeezed = run("squeeze_relu", relu_forward, squeezed)
+    joined = run("concat", concat_forward, [convolution(branch, squeezed) for branch in branches])
+    y = run("expand_relu", relu_forward, normalisation("expand_norm", joined))
+    if bypass == "simple":
+        check_shape("x (for a simple bypass)", x, y.shape)
+        y = y + x
+    elif bypass == "complex":
+        y = y + convolution("bypass", x)
+    return y, FireCache(steps, branches, bypass, y.shape)
+
+
+def fire_backward(dy: Array, cache: FireCache) -> tuple[Array, dict[str, Array]]:
+    """Return dx and the gradients of all parameters, by name.
+
+    The forward pass read backwards. Where one array went two ways (the squeezed one into every
+    branch, x into squeeze and bypass) its gradient is the sum over the ways.
+    """
+    steps = cache.steps
+    dy = as_float_array("dy", dy, 4)
+    check_shape("dy", dy, cache.y_shape)
+    check_same_dtype(dy=dy, y=steps["expand_relu"])
+    gradients: dict[str, Array] = {}
+
+    def back(name: str, backward: Any, dy: Array) -> Array:
+        if name not in steps:  # a batch normalisation that is not there
+            return dy
+        dx: Array
+        dx, dw, db = backward(dy, steps[name])
+        gradients[f"{name}.weight"] = dw
+        if db is not None:
+            gradients[f"{name}.bias"] = db
+        return dx
+
+    # forward: y = relu(expand_norm(joined)) + shortcut
+    djoined = relu_backward(dy, steps["expand_relu"])
+    djoined = back("expand_norm", batch_norm2d_backward, djoined)
+    # forward: joined = concat(conv(squeezed) for every branch)
+    dbranches = concat_backward(djoined, steps["concat"])
+    dsqueezed = np.zeros_like(steps["squeeze_relu"])
+    for branch, dbranch in zip(cache.branches, dbranches, strict=True):
+        dsqueezed += back(branch, conv2d_backward, dbranch)
+    # forward: squeezed = relu(squeeze_norm(conv(x)))
+    dsqueezed = relu_backward(dsqueezed, steps["squeeze_relu"])
+    dsqueezed = back("squeeze_norm", batch_norm2d_backward, dsqueezed)
+    dx = back("squeeze", conv2d_backward, dsqueezed)
+    # forward: shortcut = x, or conv(x)
+    if cache.bypass == "simple":
+        dx = dx + dy
+    elif cache.bypass == "complex":
+        dx = dx + back("bypass", conv2d_backward, dy)
+    return dx, gradients
+
+
+def _branches(parameters: Mapping[str, Array]) -> tuple[str, ...]:
+    """Return the names of the expand convolutions, in the order of their kernel sizes."""
+    sizes = sorted(
+        int(match[1])
+        for name in parameters
+        if (match := re.fullmatch(r"expand(\d+)x\1\.weight", name))
+    )
+    if not sizes or "squeeze.weight" not in parameters:
+        raise ValueError(
+            "parameters: expected squeeze.weight and at least one expandKxK.weight, "
+            f"got {', '.join(sorted(parameters)) or 'none'}"
+        )
+    for size in sizes:
+        w = parameters[f"expand{size}x{size}.weight"]
+        check_shape(f"expand{size}x{size}.weight", w, (*w.shape[:2], size, size))
+        if size % 2 == 0:
+            raise ValueError(f"parameters: expected odd kernel sizes, got expand{size}x{size}")
+    return tuple(f"expand{size}x{size}" for size in sizes)

@@ -1,0 +1,103 @@
+"""Initial weights, drawn so that signals neither fade nor explode from layer to layer.
+
+One output of a layer is y = Σ w·x, a sum over its `fan_in` inputs. For independent weights of
+mean 0::
+
+    Var y = fan_in · Var w · E[x²]
+
+The schemes below choose Var w so that the variance stays the same through the network.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from npsqueeze.arrays import Array
+
+
+def normal(
+    shape: tuple[int, ...],
+    generator: np.random.Generator,
+    std: float,
+    dtype: npt.DTypeLike = np.float32,
+) -> Array:
+    """Draw weights from N(0, std²).
+
+    The draw is made in float64 and then rounded, so that a float32 network and its float64 twin
+    start from the same numbers.
+
+    Raises
+    ------
+    TypeError
+        If `generator` is no `numpy.random.Generator`.
+    """
+    if not isinstance(generator, np.random.Generator):
+        raise TypeError(f"generator: expected a numpy.random.Generator, got {generator!r}")
+    return generator.normal(0.0, std, shape).astype(dtype)
+
+
+def he_normal(
+    shape: tuple[int, ...], generator: np.random.Generator, dtype: npt.DTypeLike = np.float32
+) -> Array:
+    """Draw weights from N(0, 2 / fan_in), for layers that follow a ReLU.
+
+    The input is x = max(0, y') of a y' symmetric about 0: half of y'² is cut away, hence
+    E[x²] = Var y' / 2, and Var y = Var y' asks for fan_in · Var w / 2 = 1.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (F, C, kh, kw) or (out, in).
+    generator : numpy.random.Generator
+        The only source of randomness.
+    dtype : dtype
+        Type of the result.
+
+    Raises
+    ------
+    ValueError
+        If `shape` is no weight's shape.
+
+    References
+    ----------
+    He, Zhang, Ren and Sun, "Delving deep into rectifiers", ICCV 2015, equation 10.
+    """
+    fan_in, _ = fans(shape)
+    return normal(shape, generator, math.sqrt(2 / fan_in), dtype)
+
+
+def xavier_normal(
+    shape: tuple[int, ...], generator: np.random.Generator, dtype: npt.DTypeLike = np.float32
+) -> Array:
+    """Draw weights from N(0, 2 / (fan_in + fan_out)), for layers without a ReLU before them.
+
+    Without a ReLU E[x²] = Var x, and Var y = Var x asks for fan_in · Var w = 1. Backwards, dx is a
+    sum over the fan_out outputs that x feeds, and asks for fan_out · Var w = 1. Both hold only if
+    the fans are equal; the mean of the two is the compromise.
+
+    Parameters, result and errors are those of `he_normal`.
+
+    References
+    ----------
+    Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+    AISTATS 2010, equation 12 (the variance, here of a normal distribution).
+    """
+    return normal(shape, generator, math.sqrt(2 / sum(fans(shape))), dtype)
+
+
+def fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return (fan_in, fan_out): (C·kh·kw, F·kh·kw) for a convolution, (in, out) for a matrix.
+
+    Raises
+    ------
+    ValueError
+        If `shape` is neither (F, C, kh, kw) nor (out, in), or holds a number below 1.
+    """
+    if len(shape) not in (2, 4) or min(shape) < 1:
+        raise ValueError(f"shape: expected (F, C, kh, kw) or (out, in), got {shape}")
+    window = math.prod(shape[2:])
+    return shape[1] * window, shape[0] * window
+
+
+SCHEMES = {"he": he_normal, "xavier": xavier_normal}

@@ -1,0 +1,34 @@
+"""All Numba code of npsqueeze, and nothing but: arrays in, arrays out, no classes, no validation.
+
+A kernel gets C-contiguous, writable arrays of one float type, and writes its result into an array
+of the caller's. The work is cut by the problem's shape alone, each element is written by one
+thread, and every sum has a fixed order: the bits of a result do not depend on the number of threads.
+"""
+
+from npsqueeze.kernels.batchnorm import channel_moments, normalize_backward, normalize_forward
+from npsqueeze.kernels.gemm import gemm
+from npsqueeze.kernels.im2col import col2im, im2col
+from npsqueeze.kernels.jit import cache_folder, get_num_threads, is_compiled, set_num_threads
+from npsqueeze.kernels.pool import (
+    avg_pool_backward,
+    avg_pool_forward,
+    max_pool_backward,
+    max_pool_forward,
+)
+
+__all__ = [
+    "avg_pool_backward",
+    "avg_pool_forward",
+    "cache_folder",
+    "channel_moments",
+    "col2im",
+    "gemm",
+    "get_num_threads",
+    "im2col",
+    "is_compiled",
+    "max_pool_backward",
+    "max_pool_forward",
+    "normalize_backward",
+    "normalize_forward",
+    "set_num_threads",
+]

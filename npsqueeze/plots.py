@@ -1,0 +1,234 @@
+"""Figures: training curves, confusion matrix, worst mistakes, first-layer filters.
+
+Every function returns a `matplotlib.figure.Figure` and, given a path, also writes it as PNG. They
+build on `Figure` instead of pyplot: no window, no backend, no global state.
+"""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from npsqueeze.arrays import Array
+from npsqueeze.checkpoint import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TRAIN, TEST, INK, FAINT = "#7a869a", "#0b6fb8", "#1f2933", "#d9dee5"
+WRONG = "#b3261e"
+
+
+def training_curves(
+    rows: Sequence[Mapping[str, float]], path: str | os.PathLike[str] | None = None
+) -> "Figure":
+    """Draw loss and accuracy over the epochs, and mark the epoch of the best test accuracy.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        One per epoch, with the keys epoch, train_loss, train_accuracy, test_loss and
+        test_accuracy; accuracies are fractions in [0, 1].
+    path : path, optional
+        Where to write the PNG.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, or a row lacks a key.
+    """
+    keys = ("epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
+    if not rows or any(key not in row for row in rows for key in keys):
+        raise ValueError(f"rows: expected one row per epoch with the keys {', '.join(keys)}")
+    column = {key: np.array([row[key] for row in rows], float) for key in keys}
+    epoch = column["epoch"]
+    best = int(np.argmax(column["test_accuracy"]))
+
+    figure = _figure(10, 4)
+    axes = figure.subplots(1, 2)
+    panels = (("loss", "cross-entropy loss [nats]", 1), ("accuracy", "accuracy [%]", 100))
+    for ax, (name, label, unit) in zip(axes, panels, strict=True):
+        ax.axvline(epoch[best], color=FAINT, linewidth=6, zorder=0)
+        for part, colour in (("train", TRAIN), ("test", TEST)):
+            values = unit * column[f"{part}_{name}"]
+            ax.plot(epoch, values, color=colour, linewidth=1.8, marker=".", label=part)
+        ax.plot(epoch[best], values[best], "o", color=TEST, markersize=8)
+        ax.set(xlabel="epoch", ylabel=label, xlim=(epoch.min() - 0.5, epoch.max() + 0.5))
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        ax.grid(axis="y", color=FAINT, linewidth=0.6)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.legend(frameon=False)
+    accuracy = 100 * column["test_accuracy"][best]
+    axes[1].set_title(f"best test accuracy: {accuracy:.1f} % in epoch {epoch[best]:g}", fontsize=10)
+    return _written(figure, path)
+
+
+def confusion_matrix(
+    labels: Array,
+    predictions: Array,
+    classes: Sequence[str],
+    path: str | os.PathLike[str] | None = None,
+) -> "Figure":
+    """Draw how often each true class (row) was taken for each class (column).
+
+    A cell holds a count; its colour is the share of its row.
+
+    Parameters
+    ----------
+    labels, predictions : array of int, shape (N,)
+        True and predicted class of each image.
+    classes : sequence of str
+        Name of each class.
+    path : path, optional
+        Where to write the PNG.
+
+    Raises
+    ------
+    ValueError
+        If the two differ in shape, or hold anything but class numbers.
+    """
+    _check_classes("labels", labels, len(labels), len(classes))
+    _check_classes("predictions", predictions, len(labels), len(classes))
+    counts = np.zeros((len(classes), len(classes)), int)
+    np.add.at(counts, (labels, predictions), 1)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+
+    side = 2.5 + 0.55 * len(classes)
+    figure = _figure(side, side)
+    ax = figure.subplots()
+    ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, col), count in np.ndenumerate(counts):
+        colour = "white" if share[row, col] > 0.65 else INK if count else FAINT
+        ax.text(col, row, str(count), color=colour, ha="center", va="center")
+    ticks = range(len(classes))
+    ax.set_xticks(ticks, classes, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_yticks(ticks, classes)
+    ax.tick_params(length=0)
+    ax.spines[:].set_color(FAINT)
+    ax.set(xlabel="predicted class", ylabel="true class")
+    right = np.trace(counts)
+    ax.set_title(f"{right} of {len(labels)} images right: {100 * right / len(labels):.1f} %")
+    return _written(figure, path)
+
+
+def worst_mistakes(
+    images: Array,
+    labels: Array,
+    probabilities: Array,
+    classes: Sequence[str],
+    path: str | os.PathLike[str] | None = None,
+    count: int = 24,
+) -> "Figure":
+    """Draw the images whose wrong class got the highest probability, the worst first.
+
+    Parameters
+    ----------
+    images : array of uint8, shape (N, 3, H, W)
+        The pictures.
+    labels : array of int, shape (N,)
+        Their true classes.
+    probabilities : array, shape (N, classes)
+        The network's softmax.
+    classes : sequence of str
+        Name of each class.
+    path : path, optional
+        Where to write the PNG.
+    count : int
+        Most images to show, at least 1.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not belong together, or `count` is below 1.
+    """
+    if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.uint8:
+        found = f"{images.dtype} {images.shape}"
+        raise ValueError(f"images: expected uint8 of shape (N, 3, H, W), got {found}")
+    _check_classes("labels", labels, len(images), len(classes))
+    if probabilities.shape != (len(images), len(classes)):
+        expected = (len(images), len(classes))
+        raise ValueError(f"probabilities: expected shape {expected}, got {probabilities.shape}")
+    if count < 1:
+        raise ValueError(f"count: expected at least 1, got {count}")
+    said = probabilities.argmax(axis=1)
+    confidence = probabilities.max(axis=1)
+    mistakes = np.flatnonzero(said != labels)
+    worst = mistakes[np.argsort(-confidence[mistakes], kind="stable")][:count]
+
+    columns = 8
+    rows = math.ceil(len(worst) / columns)
+    figure = _figure(1.4 * columns, 0.5 + 1.7 * rows)
+    figure.suptitle(
+        f"{len(mistakes)} mistakes in {len(images)} images, the most confident first: "
+        "true class, and in red the predicted one"
+    )
+    for place, i in enumerate(worst, start=1):
+        ax = figure.add_subplot(rows, columns, place)
+        ax.set_axis_off()
+        ax.imshow(images[i].transpose(1, 2, 0))
+        ax.set_title(f"{classes[labels[i]]}\n", fontsize=9, color=INK)
+        answer = f"{classes[said[i]]} {100 * confidence[i]:.1f} %"
+        ax.text(0.5, 1.03, answer, fontsize=9, color=WRONG, ha="center", transform=ax.transAxes)
+    return _written(figure, path)
+
+
+def first_layer_filters(weight: Array, path: str | os.PathLike[str] | None = None) -> "Figure":
+    """Draw the filters of the first convolution, each scaled to its own range.
+
+    Parameters
+    ----------
+    weight : array, shape (F, 3, kh, kw) or (F, 1, kh, kw)
+        Three channels are shown as red, green and blue, one as grey.
+    path : path, optional
+        Where to write the PNG.
+
+    Raises
+    ------
+    ValueError
+        If `weight` has another shape.
+    """
+    if weight.ndim != 4 or weight.shape[1] not in (1, 3):
+        raise ValueError(f"weight: expected (F, 3, kh, kw) or (F, 1, kh, kw), got {weight.shape}")
+    F, C, kh, kw = weight.shape
+    low = weight.min(axis=(1, 2, 3), keepdims=True)
+    spread = np.ptp(weight, axis=(1, 2, 3), keepdims=True)
+    scaled = (weight - low) / np.where(spread > 0, spread, 1)
+
+    columns = math.ceil(math.sqrt(F))
+    rows = math.ceil(F / columns)
+    gap = 1.12  # from one filter to the next, in filter sizes
+    figure = _figure(0.7 * columns + 0.4, 0.7 * rows * kh / kw + 0.8)
+    ax = figure.subplots()
+    for i, picture in enumerate(scaled.transpose(0, 2, 3, 1)):
+        x, y = gap * kw * (i % columns), gap * kh * (i // columns)
+        ax.imshow(picture, cmap="gray", vmin=0, vmax=1, extent=(x, x + kw, y + kh, y))
+    ax.set(xlim=(0, gap * kw * columns), ylim=(gap * kh * rows, 0))
+    ax.set_axis_off()
+    ax.set_title(f"{F} filters of {C} × {kh} × {kw}\neach scaled to its own range", fontsize=10)
+    figure.set_facecolor(FAINT)  # sets off a filter's white corner
+    return _written(figure, path)
+
+
+def _check_classes(name: str, values: Array, n: int, classes: int) -> None:
+    """Raise ValueError unless `values` are `n` class numbers, and at least one."""
+    whole = np.issubdtype(values.dtype, np.integer) and values.shape == (n,) and n > 0
+    if not whole or values.min() < 0 or values.max() >= classes:
+        found = f"{values.dtype} {values.shape}"
+        raise ValueError(f"{name}: expected {n} integers from 0 to {classes - 1}, got {found}")
+
+
+def _figure(width: float, height: float) -> "Figure":
+    """Return an empty figure of this size in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=120, layout="constrained")
+
+
+def _written(figure: "Figure", path: str | os.PathLike[str] | None) -> "Figure":
+    """Return the figure, written to `path` if there is one."""
+    if path is not None:
+        with atomic_write(path) as file:
+            figure.savefig(file, format="png")
+    return figure

@@ -1,0 +1,155 @@
+"""Figures show the right numbers, are written as PNG, and touch no global state."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from npsqueeze import plots
+
+CLASSES = ("cat", "dog", "ship")
+ROWS = [
+    {
+        "epoch": epoch,
+        "train_loss": 2.0 / epoch,
+        "train_accuracy": 0.2 * epoch,
+        "test_loss": 2.1 / epoch,
+        "test_accuracy": accuracy,
+    }
+    for epoch, accuracy in ((1, 0.25), (2, 0.654), (3, 0.5))
+]
+LABELS = np.array([0, 0, 1, 2, 2, 2])
+
+
+def draw_all(path):
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (6, 3, 8, 8), np.uint8)
+    probabilities = generator.dirichlet(np.ones(3), 6)
+    return {
+        "curves": lambda: plots.training_curves(ROWS, path),
+        "matrix": lambda: plots.confusion_matrix(LABELS, LABELS[::-1], CLASSES, path),
+        "mistakes": lambda: plots.worst_mistakes(images, LABELS, probabilities, CLASSES, path),
+        "filters": lambda: plots.first_layer_filters(generator.normal(size=(5, 3, 3, 3)), path),
+    }
+
+
+@pytest.mark.parametrize("name", ["curves", "matrix", "mistakes", "filters"])
+def test_writes_a_png(tmp_path, name):
+    path = tmp_path / "figure.png"
+    figure = draw_all(path)[name]()
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        assert np.ptp(np.asarray(picture.convert("L"))) > 100
+        inches = np.array(picture.size) / figure.dpi
+    np.testing.assert_allclose(inches, figure.get_size_inches(), atol=0.01)
+    assert [p.name for p in tmp_path.iterdir()] == ["figure.png"]
+
+
+def test_unwritable_path(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"figure\.png"):
+        plots.training_curves(ROWS, tmp_path / "missing" / "figure.png")
+
+
+def test_pyplot_is_never_imported():
+    code = (
+        "import sys, numpy, npsqueeze.plots as plots\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        "plots.first_layer_filters(numpy.ones((2, 3, 3, 3)))\n"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_training_curves():
+    loss, accuracy = plots.training_curves(ROWS).axes
+    assert (loss.get_xlabel(), loss.get_ylabel()) == ("epoch", "cross-entropy loss [nats]")
+    assert (accuracy.get_xlabel(), accuracy.get_ylabel()) == ("epoch", "accuracy [%]")
+    lines = {line.get_label(): line.get_ydata() for line in accuracy.lines}
+    np.testing.assert_allclose(lines["test"], [25, 65.4, 50])
+    np.testing.assert_allclose(lines["train"], [20, 40, 60])
+    lines = {line.get_label(): line.get_ydata() for line in loss.lines}
+    np.testing.assert_allclose(lines["test"], [2.1, 1.05, 0.7])
+    assert accuracy.get_title() == "best test accuracy: 65.4 % in epoch 2"
+
+
+@pytest.mark.parametrize("rows", [[], [{"epoch": 1, "train_loss": 2.0}]])
+def test_training_curves_errors(rows):
+    with pytest.raises(ValueError, match="rows: expected one row per epoch"):
+        plots.training_curves(rows)
+
+
+def test_confusion_matrix():
+    predictions = np.array([0, 1, 1, 2, 0, 0])
+    (ax,) = plots.confusion_matrix(LABELS, predictions, CLASSES).axes
+    cells = [int(text.get_text()) for text in ax.texts]
+    assert cells == [1, 1, 0, 0, 1, 0, 2, 0, 1]  # row by row: a true cat taken for a dog is one
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted class", "true class")
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(CLASSES)
+    assert ax.get_title() == "3 of 6 images right: 50.0 %"
+    np.testing.assert_allclose(ax.images[0].get_array()[2], [2 / 3, 0, 1 / 3])
+
+
+def test_worst_mistakes():
+    images = np.arange(6, dtype=np.uint8)[:, None, None, None] * np.ones((3, 4, 4), np.uint8)
+    probabilities = np.array(
+        [
+            [0.9, 0.1, 0.0],  # right
+            [0.2, 0.7, 0.1],  # cat taken for a dog
+            [0.0, 0.03, 0.97],  # dog taken for a ship
+            [0.5, 0.1, 0.4],  # ship taken for a cat
+            [0.0, 0.0, 1.0],  # right
+            [0.0, 0.0, 1.0],  # right
+        ]
+    )
+    figure = plots.worst_mistakes(images, LABELS, probabilities, CLASSES, count=2)
+    assert [ax.get_title().strip() for ax in figure.axes] == ["dog", "cat"]
+    assert [ax.texts[0].get_text() for ax in figure.axes] == ["ship 97.0 %", "dog 70.0 %"]
+    assert [ax.images[0].get_array()[0, 0, 0] for ax in figure.axes] == [2, 1]
+    assert figure.get_suptitle().startswith("3 mistakes in 6 images")
+
+
+def test_no_mistakes(tmp_path):
+    images = np.zeros((6, 3, 4, 4), np.uint8)
+    figure = plots.worst_mistakes(images, LABELS, np.eye(3)[LABELS], CLASSES, tmp_path / "a.png")
+    assert figure.get_suptitle().startswith("0 mistakes in 6 images")
+    assert figure.axes == []
+
+
+def test_first_layer_filters_scale_each_to_its_range():
+    weight = np.random.default_rng(0).normal(size=(5, 3, 3, 2)) * np.arange(5)[:, None, None, None]
+    (ax,) = plots.first_layer_filters(weight).axes
+    assert ax.get_title().startswith("5 filters of 3 × 3 × 2")
+    assert len(ax.images) == 5
+    for picture, w in zip(ax.images[1:], weight[1:], strict=True):
+        expected = ((w - w.min()) / (w.max() - w.min())).transpose(1, 2, 0)
+        np.testing.assert_allclose(picture.get_array(), expected)
+    assert not ax.images[0].get_array().any()  # a constant filter has no range
+
+
+def test_grey_filters():
+    (ax,) = plots.first_layer_filters(np.random.default_rng(0).normal(size=(2, 1, 3, 3))).axes
+    assert [picture.get_array().squeeze().shape for picture in ax.images] == [(3, 3), (3, 3)]
+
+
+IMAGES, SHARES = np.zeros((6, 3, 4, 4), np.uint8), np.eye(3)[LABELS]
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: plots.confusion_matrix(LABELS, LABELS[1:], CLASSES), "predictions: expected 6"),
+        (lambda: plots.confusion_matrix(LABELS + 1, LABELS, CLASSES), "labels: .*from 0 to 2"),
+        (lambda: plots.confusion_matrix(LABELS * 1.0, LABELS, CLASSES), "labels: .*got float64"),
+        (lambda: plots.confusion_matrix(LABELS[:0], LABELS[:0], CLASSES), "labels: expected"),
+        (lambda: plots.worst_mistakes(IMAGES / 1, LABELS, SHARES, CLASSES), "images: .*float64"),
+        (lambda: plots.worst_mistakes(IMAGES, LABELS[1:], SHARES, CLASSES), "labels: expected 6"),
+        (lambda: plots.worst_mistakes(IMAGES, LABELS, SHARES.T, CLASSES), "probabilities: "),
+        (lambda: plots.worst_mistakes(IMAGES, LABELS, SHARES, CLASSES, count=0), "count: "),
+        (lambda: plots.first_layer_filters(np.ones((2, 4, 3, 3))), "weight: expected"),
+    ],
+)
+def test_errors(draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw()

@@ -1,0 +1,28 @@
+"""SqueezeNet from first principles: every layer, every gradient, every kernel written by hand.
+
+import npsqueeze as nps
+model = nps.squeezenet("cifar", num_classes=10, seed=0, batch_norm=True, bypass="simple")
+logits = model.forward(x)
+"""
+
+from npsqueeze import data, functional, init, layers, optim, reference, schedules
+from npsqueeze.kernels import get_num_threads, set_num_threads
+from npsqueeze.models import SqueezeNet, squeezenet
+from npsqueeze.summary import summary
+from npsqueeze.version import __version__
+
+__all__ = [
+    "SqueezeNet",
+    "__version__",
+    "data",
+    "functional",
+    "get_num_threads",
+    "init",
+    "layers",
+    "optim",
+    "reference",
+    "schedules",
+    "set_num_threads",
+    "squeezenet",
+    "summary",
+]

@@ -16,7 +16,7 @@ from npsqueeze.arrays import Array
 from npsqueeze.errors import CheckpointError
 
 FORMAT = 1
-HEADER = "npsqueeze"  # this array holds the format number and the metadata
+HEADER = "npsqueeze"  # this array holds the format number, the names and the metadata
 
 
 def save_checkpoint(
@@ -49,9 +49,10 @@ def save_checkpoint(
         raise ValueError(f"arrays: the name {HEADER!r} is reserved")
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray) or array.dtype.hasobject:
-            raise TypeError(f"arrays[{name!r}]: expected an array of numbers, got {array!r}")
+            found = getattr(array, "dtype", type(array).__name__)
+            raise TypeError(f"arrays[{name!r}]: expected an array of numbers, got {found}")
     try:
-        header = json.dumps({"format": FORMAT, "metadata": dict(metadata)})
+        header = json.dumps({"format": FORMAT, "names": list(arrays), "metadata": dict(metadata)})
     except (TypeError, ValueError) as error:
         raise TypeError(f"metadata: expected what JSON can hold ({error})") from error
     try:
@@ -87,11 +88,13 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dic
             for name, content in members.items()
         }
         header = json.loads(arrays.pop(HEADER).item())
-        number, metadata = header["format"], header["metadata"]
+        number, names, metadata = header["format"], header["names"], header["metadata"]
     except Exception as error:  # whole, but its content is not what we write
         raise CheckpointError(f"{path}: not one that npsqueeze wrote ({error})") from error
     if number != FORMAT:
         raise CheckpointError(f"{path}: expected format {FORMAT}, got {number!r}")
+    if names != list(arrays):  # the archive's checksums do not cover its own table of contents
+        raise CheckpointError(f"{path}: damaged: expected the arrays {names}, got {list(arrays)}")
     return arrays, metadata
 
 

@@ -1,6 +1,7 @@
 """Checkpoints come back bit for bit, are whole or absent, and fail with one clear error."""
 
 import io
+import json
 import os
 import stat
 import zipfile
@@ -110,6 +111,14 @@ def test_a_failure_keeps_the_old_file(saved, monkeypatch, error, call):
     assert_is_the_saved_one(saved)
 
 
+def test_the_folder_is_on_the_disk_after_the_file(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd)))
+    save_checkpoint(tmp_path / "model.npz", ARRAYS, METADATA)
+    assert synced[0].st_ino == (tmp_path / "model.npz").stat().st_ino
+    assert [stat.S_ISDIR(status.st_mode) for status in synced] == [False, True]
+
+
 def test_atomic_write_shows_nothing_before_the_end(tmp_path):
     with atomic_write(tmp_path / "a.txt") as file:
         file.write(b"abc")
@@ -129,8 +138,8 @@ def test_unwritable_places(saved, place):
 @pytest.mark.parametrize(
     ("arrays", "metadata", "error", "message"),
     [
-        ({"a": np.array([None])}, {}, TypeError, r"arrays\['a'\]: expected an array of numbers"),
-        ({"a": [1, 2]}, {}, TypeError, r"arrays\['a'\]: expected an array of numbers"),
+        ({"a": np.array([None])}, {}, TypeError, r"arrays\['a'\]: .* numbers, got object"),
+        ({"a": [1, 2]}, {}, TypeError, r"arrays\['a'\]: .* numbers, got list"),
         ({"npsqueeze": np.ones(1)}, {}, ValueError, "arrays: the name 'npsqueeze' is reserved"),
         ({}, {"lr": np.float32(1)}, TypeError, "metadata: expected what JSON can hold"),
     ],
@@ -141,9 +150,14 @@ def test_what_cannot_be_stored(saved, arrays, metadata, error, message):
     assert_is_the_saved_one(saved)
 
 
-def test_truncation_at_any_byte(saved):
+def some_positions(content):
+    """Return every ninth position, and all of the zip's directory at the end."""
+    return [*range(0, len(content), 9), *range(len(content) - 300, len(content))]
+
+
+def test_truncation(saved):
     content = saved.read_bytes()
-    for length in range(len(content)):
+    for length in some_positions(content):
         saved.write_bytes(content[:length])
         with pytest.raises(CheckpointError, match=f"{saved}: damaged"):
             load_checkpoint(saved)
@@ -152,7 +166,7 @@ def test_truncation_at_any_byte(saved):
 def test_a_flipped_byte_is_noticed_or_harmless(saved):
     content = saved.read_bytes()
     noticed = 0
-    for position in range(len(content)):
+    for position in some_positions(content):
         saved.write_bytes(
             content[:position] + bytes([content[position] ^ 0xFF]) + content[position + 1 :]
         )
@@ -160,13 +174,17 @@ def test_a_flipped_byte_is_noticed_or_harmless(saved):
             assert_is_the_saved_one(saved)
         except CheckpointError:
             noticed += 1
-    assert noticed > 0.9 * len(content)  # the rest are dates and the like in the zip's directory
+    assert noticed > 200  # the rest are dates and the like in the zip's directory
 
 
 def npz(**arrays):
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
+
+
+def header(number, names):
+    return np.array(json.dumps({"format": number, "names": names, "metadata": {}}))
 
 
 def zipped(name, content):
@@ -195,10 +213,11 @@ def npy(array):
         (npz(npsqueeze=np.array("{}")), "not one that npsqueeze wrote"),
         (zipped("npsqueeze.npy", b"\x93NUMPY"), "not one that npsqueeze wrote"),
         (
-            npz(npsqueeze=np.array('{"format": 1, "metadata": {}}'), a=np.array([None])),
+            npz(npsqueeze=header(1, ["a"]), a=np.array([None])),
             "not one that npsqueeze wrote .*allow_pickle=False",
         ),
-        (npz(npsqueeze=np.array('{"format": 2, "metadata": {}}')), "expected format 1, got 2"),
+        (npz(npsqueeze=header(2, [])), "expected format 1, got 2"),
+        (npz(npsqueeze=header(1, ["a"])), r"damaged: expected the arrays \['a'\], got \[\]"),
     ],
 )
 def test_other_files(tmp_path, content, message):

@@ -113,6 +113,18 @@ def test_works_in_place_and_keeps_float32(make):
     assert all(a.dtype in (np.float32, np.int64) for a in optimizer.state_dict().values())
 
 
+@pytest.mark.parametrize("make", [SGD, AdamW])
+def test_numpy_scalars_step_like_python_floats(make):
+    results = []
+    for number in (float, np.float64):
+        parameters = make_parameters(0, np.float32)
+        draw_gradients(parameters, np.random.default_rng(1))
+        make(parameters, lr=number(0.1), weight_decay=number(0.3)).step()
+        results.append(parameters)
+    for p, q in zip(*results, strict=True):
+        np.testing.assert_array_equal(p.data, q.data)
+
+
 def test_zero_grad_clears_in_place():
     parameters = make_parameters(0)
     gradients = [p.grad for p in parameters]

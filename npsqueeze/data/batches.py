@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from npsqueeze.arrays import Array
 from npsqueeze.data.cifar10 import Dataset
-from npsqueeze.data.generators import AUGMENTATION, PERMUTATION, generator
+from npsqueeze.generators import AUGMENTATION, PERMUTATION, generator
 
 # Per channel (red, green, blue) over the 50,000 training pictures, on the scale from 0 to 1.
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)

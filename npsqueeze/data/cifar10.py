@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from npsqueeze.arrays import Array, check_shape
-from npsqueeze.data.generators import SUBSET, generator
 from npsqueeze.errors import DataError
+from npsqueeze.generators import SUBSET, generator
 
 CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"

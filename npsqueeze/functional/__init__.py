@@ -30,6 +30,7 @@ from npsqueeze.functional.pool import (
     global_avg_pool2d_forward,
     max_pool2d_backward,
     max_pool2d_forward,
+    pool_windows,
 )
 from npsqueeze.functional.relu import relu_backward, relu_forward
 from npsqueeze.functional.windows import output_size
@@ -54,6 +55,7 @@ __all__ = [
     "max_pool2d_backward",
     "max_pool2d_forward",
     "output_size",
+    "pool_windows",
     "relu_backward",
     "relu_forward",
     "softmax",

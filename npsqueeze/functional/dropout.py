@@ -3,6 +3,7 @@
 import numpy as np
 
 from npsqueeze.arrays import Array, as_float_array, check_same_dtype, check_shape
+from npsqueeze.generators import generator
 
 ANY_RANK = (1, 2, 3, 4)
 
@@ -20,7 +21,7 @@ def dropout_forward(
     p : float
         0 <= p < 1
     key : tuple of int
-        Numbers that name this draw, such as (seed, layer, step): the same key gives the same mask.
+        Numbers that name this draw, such as (seed, purpose, step): the same key, the same mask.
 
     Returns
     -------
@@ -41,8 +42,7 @@ def dropout_forward(
         raise ValueError(f"p: expected a probability in [0, 1), got {p}")
     if not training or p == 0:
         return x, None
-    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
-    keep = generator.random(x.shape, np.float32) >= p
+    keep = generator(key).random(x.shape, np.float32) >= p
     factor = keep * x.dtype.type(1 / (1 - p))
     return x * factor, factor
 

@@ -57,7 +57,7 @@ def max_pool2d_forward(
         If an argument is not as stated, or no window fits.
     """
     x = as_float_array("x", x, 4)
-    windows = _pool_windows(kernel_size, stride, padding, ceil_mode)
+    windows = pool_windows(kernel_size, stride, padding, ceil_mode)
     y = np.empty((*x.shape[:2], *windows.output_size(*x.shape[2:])), x.dtype)
     winner = np.empty(y.shape, np.int32)
     kernels.max_pool_forward(x, y, winner, *windows[:3])
@@ -102,7 +102,7 @@ def avg_pool2d_forward(
     cache : for `avg_pool2d_backward`
     """
     x = as_float_array("x", x, 4)
-    windows = _pool_windows(kernel_size, stride, padding, ceil_mode)
+    windows = pool_windows(kernel_size, stride, padding, ceil_mode)
     out_size = windows.output_size(*x.shape[2:])
     rows, columns = (
         _pixels_counted(*along, count_include_pad)
@@ -144,12 +144,13 @@ def global_avg_pool2d_backward(dy: Array, cache: tuple[int, ...]) -> Array:
     return np.broadcast_to((dy / (height * width))[:, :, None, None], cache).copy()
 
 
-def _pool_windows(
+def pool_windows(
     kernel_size: int | tuple[int, int],
     stride: int | tuple[int, int] | None,
     padding: int | tuple[int, int],
     ceil_mode: bool,
 ) -> Windows:
+    """Return the windows of a pooling, after checking its arguments."""
     size = pair("kernel_size", kernel_size, 1)
     windows = Windows(
         size,

@@ -2,7 +2,7 @@
 
 A kernel gets C-contiguous, writable arrays of one float type, and writes its result into an array
 of the caller's. The work is cut by the problem's shape alone, each element is written by one
-thread, and every sum has a fixed order: the bits of a result do not depend on the number of threads.
+thread, and every sum has a fixed order: the same bits come out for any number of threads.
 """
 
 from npsqueeze.kernels.batchnorm import channel_moments, normalize_backward, normalize_forward

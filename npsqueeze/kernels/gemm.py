@@ -38,6 +38,8 @@ def gemm(
         S divides B. Each c[s] is the sum of B/S successive products: S = B gives every product by
         itself, S = 1 the sum of all.
     """
+    if c.size == 0:
+        return
     products, (sums, rows, columns) = b.shape[0], c.shape
     depth = a.shape[1] if transpose_a else a.shape[2]
     a_row, a_depth = (1, rows) if transpose_a else (depth, 1)
@@ -64,7 +66,7 @@ def gemm(
         edge = np.empty(6 * width, b.dtype)
         share = products // sums
         for product in range(result * share, (result + 1) * share):
-            for k in range(0, depth, DEPTH_BLOCK):
+            for k in range(0, max(depth, 1), DEPTH_BLOCK):  # once for an empty sum, which is zero
                 block = min(DEPTH_BLOCK, depth - k)
                 overwrite = not accumulate and product == result * share and k == 0
                 for panel in range(first_panel, last_panel):

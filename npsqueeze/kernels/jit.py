@@ -10,6 +10,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -66,13 +67,13 @@ def cache_folder() -> Path | None:
 
     Code is loaded from it, so it must be the user's own and closed to all others (mode 0700).
     """
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base) / "npsqueeze" / f"kernels-{_fingerprint()}"
     try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(base) / "npsqueeze" / f"kernels-{_fingerprint()}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
         status = folder.stat()
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: a user without a home
         return None
     if hasattr(os, "getuid") and status.st_uid != os.getuid():
         return None
@@ -140,15 +141,19 @@ class KernelCache(NullCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the compiled code for a signature, or None: then it is compiled again."""
-        try:
-            return self.files and self.files.load_overload(sig, target_context)
-        except Exception:  # whatever a damaged file raises, compiling afresh is the cure
+        if self.files is None:
             return None
+        try:
+            found = self.files.load_overload(sig, target_context)
+        except Exception:  # whatever a damaged file raises, compiling afresh is the cure
+            with suppress(OSError):
+                self.files.flush()
+            return None
+        # Two processes that save at once can give one file name to two signatures.
+        return found if found and found.signature.args == sig else None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep the compiled code for a signature, where the disk lets us."""
-        try:
-            if self.files:
+        if self.files is not None:
+            with suppress(Exception):  # a kernel that cannot be kept still runs
                 self.files.save_overload(sig, data)
-        except OSError:
-            return

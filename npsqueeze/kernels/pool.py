@@ -11,7 +11,8 @@ def max_pool_forward(
 ) -> None:  # fmt: skip
     """Write each window's maximum and, in `winner`, its place h·W + w: the first one in a tie.
 
-    x is (N, C, H, W), -inf outside; y and winner (int32) are (N, C, oh, ow). A NaN wins.
+    x is (N, C, H, W), -inf outside; y and winner (int32) are (N, C, oh, ow). A NaN wins, of several
+    the last (as in PyTorch).
     """
     channels, height, width = x.shape[1:]
     for plane in prange(x.shape[0] * channels):
@@ -25,7 +26,7 @@ def max_pool_forward(
                 for h in range(top, bottom):
                     for w in range(left, right):
                         value = source[h, w]
-                        if value > best or (value != value and best == best):
+                        if value > best or value != value:
                             best, place = value, h * width + w
                 y[n, c, p, q] = best
                 winner[n, c, p, q] = place

@@ -75,6 +75,8 @@ def _store(array: Array, index: int, vector: Array) -> None:
 
 
 def _broadcast(array: Array, index: int) -> Array:
+    if index < 0:
+        raise IndexError(f"a number at {index} leaves an array of {len(array)}")
     return np.full(_lanes(array), array[index])
 
 

@@ -4,8 +4,8 @@ from numbers import Integral
 
 import numpy as np
 
-# The middle number of a key. Large, to stay clear of the layer numbers that key dropout's masks.
-SUBSET, PERMUTATION, AUGMENTATION = 1001, 1002, 1003
+# The middle number of a key says what the numbers are for.
+INITIALIZATION, DROPOUT, SUBSET, PERMUTATION, AUGMENTATION = range(5)
 
 
 def generator(key: tuple[int, ...]) -> np.random.Generator:

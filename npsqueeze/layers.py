@@ -1,0 +1,358 @@
+"""Layers: thin classes around the pairs of `functional`.
+
+A layer holds its parameters and the cache between `forward` and `backward`; the mathematics is in
+`functional`. `backward` adds to each parameter's `grad` and returns the gradient of the input.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
+from npsqueeze.arrays import Array, pair
+from npsqueeze.functional.fire import BYPASSES
+from npsqueeze.functional.windows import Windows
+from npsqueeze.generators import DROPOUT
+from npsqueeze.module import Buffer, Module, Parameter, Sequential, Shape
+
+__all__ = [
+    "AvgPool2d", "BatchNorm2d", "Buffer", "Conv2d", "Dropout", "Fire", "GlobalAvgPool2d", "Linear",
+    "MaxPool2d", "Module", "Parameter", "ReLU", "Sequential",
+]  # fmt: skip
+
+Size = int | tuple[int, int]
+
+
+class Conv2d(Module):
+    """Convolution: `weight` (F, C/groups, kh, kw), and `bias` (F,) unless switched off."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"groups: expected a divisor of {in_channels} and {out_channels}, got {groups}"
+            )
+        self.windows = Windows(
+            pair("kernel_size", kernel_size, 1),
+            pair("stride", stride, 1),
+            pair("padding", padding, 0),
+            pair("dilation", dilation, 1),
+        )
+        self.groups = groups
+        shape = (out_channels, in_channels // groups, *self.windows.kernel_size)
+        self.weight = Parameter(np.zeros(shape, np.float32))
+        self.bias = Parameter(np.zeros(out_channels, np.float32)) if bias else None
+
+    def forward(self, x: Array) -> Array:
+        """Return `conv2d_forward` of x (N, C, H, W)."""
+        bias = None if self.bias is None else self.bias.data
+        _, stride, padding, dilation, _ = self.windows
+        y, self.cache = F.conv2d_forward(
+            x, self.weight.data, bias, stride, padding, dilation, self.groups
+        )
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dx; add dw and db to the gradients."""
+        dx, dw, db = F.conv2d_backward(dy, self.cache)
+        self.weight.grad += dw
+        if self.bias is not None:
+            self.bias.grad += db
+        return dx
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return (N, F, oh, ow)."""
+        return (shape[0], len(self.weight.data), *self.windows.output_size(*shape[2:]))
+
+    def macs(self, shape: Shape) -> int:
+        """Return one operation for each weight, output pixel and image."""
+        n, _, height, width = self.output_shape(shape)
+        return n * height * width * self.weight.data.size
+
+
+class Linear(Module):
+    """The fully connected layer: `weight` (out, in) and `bias` (out,)."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.weight = Parameter(np.zeros((out_features, in_features), np.float32))
+        self.bias = Parameter(np.zeros(out_features, np.float32))
+
+    def forward(self, x: Array) -> Array:
+        """Return `linear_forward` of x (N, in)."""
+        y, self.cache = F.linear_forward(x, self.weight.data, self.bias.data)
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dx; add dw and db to the gradients."""
+        dx, dw, db = F.linear_backward(dy, self.cache)
+        self.weight.grad += dw
+        self.bias.grad += db
+        return dx
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return (N, out)."""
+        return (shape[0], len(self.weight.data))
+
+    def macs(self, shape: Shape) -> int:
+        """Return one operation for each weight and image."""
+        return shape[0] * self.weight.data.size
+
+
+class Elementwise(Module):
+    """A layer whose output has the shape of its input."""
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return `shape`."""
+        return shape
+
+
+class BatchNorm2d(Elementwise):
+    """Batch normalisation: `weight`, `bias`, and the buffers `running_mean`, `running_var`."""
+
+    def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.momentum, self.eps = momentum, eps
+        self.weight = Parameter(np.ones(channels, np.float32))
+        self.bias = Parameter(np.zeros(channels, np.float32))
+        self.running_mean = Buffer(np.zeros(channels, np.float32))
+        self.running_var = Buffer(np.ones(channels, np.float32))
+
+    def forward(self, x: Array) -> Array:
+        """Return `batch_norm2d_forward` of x (N, C, H, W); training updates the statistics."""
+        y, self.cache = F.batch_norm2d_forward(
+            x,
+            self.weight.data,
+            self.bias.data,
+            self.running_mean.data,
+            self.running_var.data,
+            self.training,
+            self.momentum,
+            self.eps,
+        )
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dx; add dw and db to the gradients."""
+        dx, dw, db = F.batch_norm2d_backward(dy, self.cache)
+        self.weight.grad += dw
+        self.bias.grad += db
+        return dx
+
+
+class ReLU(Elementwise):
+    """max(x, 0)."""
+
+    def forward(self, x: Array) -> Array:
+        """Return `relu_forward` of x."""
+        y, self.cache = F.relu_forward(x)
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dx."""
+        return F.relu_backward(dy, self.cache)
+
+
+class Dropout(Elementwise):
+    """Dropout with probability p.
+
+    The mask of each training pass is drawn from (seed, `DROPOUT`, step); `step` counts the passes,
+    and a training that resumes sets it.
+    """
+
+    def __init__(self, p: float = 0.5, seed: int = 0) -> None:
+        super().__init__()
+        self.p, self.seed, self.step = p, seed, 0
+
+    def forward(self, x: Array) -> Array:
+        """Return `dropout_forward` of x."""
+        y, self.cache = F.dropout_forward(x, self.p, (self.seed, DROPOUT, self.step), self.training)
+        self.step += self.training
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dx."""
+        return F.dropout_backward(dy, self.cache)
+
+
+class MaxPool2d(Module):
+    """The maximum of each window."""
+
+    def __init__(
+        self,
+        kernel_size: Size,
+        stride: Size | None = None,
+        padding: Size = 0,
+        ceil_mode: bool = False,
+    ) -> None:
+        super().__init__()
+        self.windows = F.pool_windows(kernel_size, stride, padding, ceil_mode)
+
+    def forward(self, x: Array) -> Array:
+        """Return `max_pool2d_forward` of x (N, C, H, W)."""
+        size, stride, padding, _, ceil_mode = self.windows
+        y, self.cache = F.max_pool2d_forward(x, size, stride, padding, ceil_mode)
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dx."""
+        return F.max_pool2d_backward(dy, self.cache)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return (N, C, oh, ow)."""
+        return (*shape[:2], *self.windows.output_size(*shape[2:]))
+
+
+class AvgPool2d(Module):
+    """The mean of each window."""
+
+    def __init__(
+        self,
+        kernel_size: Size,
+        stride: Size | None = None,
+        padding: Size = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        super().__init__()
+        self.windows = F.pool_windows(kernel_size, stride, padding, ceil_mode)
+        self.count_include_pad = count_include_pad
+
+    def forward(self, x: Array) -> Array:
+        """Return `avg_pool2d_forward` of x (N, C, H, W)."""
+        size, stride, padding, _, ceil_mode = self.windows
+        y, self.cache = F.avg_pool2d_forward(
+            x, size, stride, padding, ceil_mode, self.count_include_pad
+        )
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dx."""
+        return F.avg_pool2d_backward(dy, self.cache)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return (N, C, oh, ow)."""
+        return (*shape[:2], *self.windows.output_size(*shape[2:]))
+
+
+class GlobalAvgPool2d(Module):
+    """The mean of each channel, (N, C)."""
+
+    def forward(self, x: Array) -> Array:
+        """Return `global_avg_pool2d_forward` of x (N, C, H, W)."""
+        y, self.cache = F.global_avg_pool2d_forward(x)
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dx."""
+        return F.global_avg_pool2d_backward(dy, self.cache)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return (N, C)."""
+        return shape[:2]
+
+
+class Fire(Module):
+    """The Fire module: squeeze, expand, join; its parameters are those of `fire_forward`.
+
+    Parameters
+    ----------
+    in_channels, squeeze : int
+        Channels of the input, and of the squeezed image.
+    expand : mapping of kernel size to channels
+        Such as ``{1: 64, 3: 64}``.
+    bypass : "none", "simple" or "complex"
+    batch_norm : bool
+        Normalise before both ReLUs; the convolutions before them then have no bias, which the
+        normalisation would take away again.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        squeeze: int,
+        expand: Mapping[int, int],
+        bypass: str = "none",
+        batch_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        channels = sum(expand.values())
+        if bypass not in BYPASSES:
+            raise ValueError(f"bypass: expected one of {', '.join(BYPASSES)}, got {bypass!r}")
+        if bypass == "simple" and channels != in_channels:
+            raise ValueError(
+                f"bypass: a simple one needs as many channels out as in, got {channels} "
+                f"and {in_channels}"
+            )
+        self.bypass = bypass
+        self.arrays: dict[str, Buffer] = {}
+        self._add_convolution("squeeze", (squeeze, in_channels, 1, 1), bias=not batch_norm)
+        if batch_norm:
+            self._add_normalisation("squeeze_norm", squeeze)
+        for size, count in sorted(expand.items()):
+            shape = (count, squeeze, size, size)
+            self._add_convolution(f"expand{size}x{size}", shape, bias=not batch_norm)
+        if batch_norm:
+            self._add_normalisation("expand_norm", channels)
+        if bypass == "complex":
+            self._add_convolution("bypass", (channels, in_channels, 1, 1), bias=True)
+
+    def _add_convolution(self, name: str, shape: Shape, bias: bool) -> None:
+        self.arrays[f"{name}.weight"] = Parameter(np.zeros(shape, np.float32))
+        if bias:
+            self.arrays[f"{name}.bias"] = Parameter(np.zeros(shape[0], np.float32))
+
+    def _add_normalisation(self, name: str, channels: int) -> None:
+        self.arrays |= {
+            f"{name}.{part}": buffer for part, buffer in BatchNorm2d(channels).named_buffers()
+        }
+
+    def members(self) -> Mapping[str, Any]:
+        """Return the parameters and buffers by name."""
+        return self.arrays
+
+    def forward(self, x: Array) -> Array:
+        """Return `fire_forward` of x (N, C, H, W)."""
+        parameters = {name: buffer.data for name, buffer in self.arrays.items()}
+        y, self.cache = F.fire_forward(x, parameters, self.bypass, self.training)
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dx; add to the gradients of all parameters."""
+        dx, gradients = F.fire_backward(dy, self.cache)
+        for name, parameter in self.named_parameters():
+            parameter.grad += gradients[name]
+        return dx
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return (N, ΣF, H, W)."""
+        channels = sum(len(w) for name, w in self._filters().items() if name.startswith("expand"))
+        return (shape[0], channels, *shape[2:])
+
+    def macs(self, shape: Shape) -> int:
+        """Return the sum over the convolutions, all of which have H·W output pixels."""
+        weights = sum(w.size for w in self._filters().values())
+        return shape[0] * shape[2] * shape[3] * weights
+
+    def activations(self, shape: Shape) -> int:
+        """Return the numbers written by all steps, squeezed and expanded."""
+        steps = 3 if "squeeze_norm.weight" in self.arrays else 2  # convolve, normalise, rectify
+        squeezed = shape[0] * shape[2] * shape[3] * len(self.arrays["squeeze.weight"].data)
+        joined = math.prod(self.output_shape(shape))
+        shortcut = {"none": 0, "simple": 1, "complex": 2}[self.bypass]
+        return steps * squeezed + (steps + 1 + shortcut) * joined
+
+    def _filters(self) -> dict[str, Array]:
+        return {name: b.data for name, b in self.arrays.items() if b.data.ndim == 4}

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npsqueeze.arrays import Array, as_float_array, check_same_dtype, check_shape
+from npsqueeze.arrays import Array, as_float_array, as_gradient, check_same_dtype, check_shape
 from npsqueeze.kernels import channel_moments, normalize_backward, normalize_forward
 
 
@@ -50,21 +50,27 @@ def batch_norm2d_forward(
     Raises
     ------
     TypeError, ValueError
-        If an array has another type or shape than stated, or training gets one number a channel.
+        If an array has another type or shape than stated, training gets one number a channel, or
+        the running statistics, which it updates, are read-only.
 
     References
     ----------
     Ioffe & Szegedy, "Batch Normalization", 2015, algorithm 1.
     """
-    x = as_float_array("x", x, 4)
+    x, w, b = as_float_array("x", x, 4), as_float_array("w", w, 1), as_float_array("b", b, 1)
+    mean = as_float_array("running_mean", running_mean, 1)
+    variance = as_float_array("running_var", running_var, 1)
     n, channels, height, width = x.shape
-    statistics = {"w": w, "b": b, "running_mean": running_mean, "running_var": running_var}
-    for name, array in statistics.items():
-        check_shape(name, as_float_array(name, array, 1), (channels,))
-    check_same_dtype(x=x, **statistics)
+    per_channel = {"w": w, "b": b, "running_mean": mean, "running_var": variance}
+    for name, array in per_channel.items():
+        check_shape(name, array, (channels,))
+    check_same_dtype(x=x, **per_channel)
     count = n * height * width
     if training and count < 2:
         raise ValueError(f"x: expected more than one number a channel in training, got {x.shape}")
+
+    if training and not (running_mean.flags.writeable and running_var.flags.writeable):
+        raise ValueError("running_mean, running_var: expected writable arrays in training")
 
     pixels = x.reshape(n, channels, height * width)
     if training:
@@ -72,14 +78,10 @@ def batch_norm2d_forward(
         channel_moments(pixels, mean, variance)
         running_mean += momentum * (mean - running_mean)
         running_var += momentum * (variance * count / (count - 1) - running_var)
-    else:
-        mean, variance = running_mean, running_var
     mean, inverse_std = mean.astype(x.dtype), (1 / np.sqrt(variance + eps)).astype(x.dtype)
     y = np.empty_like(pixels)
-    normalize_forward(pixels, mean, inverse_std, *map(np.ascontiguousarray, (w, b)), y)
-    return y.reshape(x.shape), BatchNormCache(
-        x, mean, inverse_std, np.ascontiguousarray(w), training
-    )
+    normalize_forward(pixels, mean, inverse_std, w, b, y)
+    return y.reshape(x.shape), BatchNormCache(x, mean, inverse_std, w, training)
 
 
 def batch_norm2d_backward(dy: Array, cache: BatchNormCache) -> tuple[Array, Array, Array]:
@@ -95,9 +97,7 @@ def batch_norm2d_backward(dy: Array, cache: BatchNormCache) -> tuple[Array, Arra
     inference the moments are constants and dx = w·dy/√(σ² + ε).
     """
     x, mean, inverse_std, w, training = cache
-    dy = as_float_array("dy", dy, 4)
-    check_same_dtype(dy=dy, x=x)
-    check_shape("dy", dy, x.shape)
+    dy = as_gradient(dy, x.shape, x.dtype)
     pixels = (x.shape[0], x.shape[1], x.shape[2] * x.shape[3])
     dx, dw, db = np.empty(pixels, x.dtype), np.empty_like(w), np.empty_like(w)
     # forward: y = w * (x - mean) * inverse_std + b

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npsqueeze.arrays import Array, as_float_array, check_same_dtype, check_shape, pair
+from npsqueeze.arrays import Array, as_float_array, as_gradient, check_same_dtype, check_shape, pair
 from npsqueeze.functional.windows import Windows
 from npsqueeze.kernels import col2im, gemm, im2col
 
@@ -67,7 +67,7 @@ def conv2d_forward(
     b = None if b is None else as_float_array("b", b, 1)
     check_same_dtype(x=x, w=w, b=b)
     filters, channels = w.shape[:2]
-    if groups < 1 or filters % groups:
+    if not isinstance(groups, int | np.integer) or groups < 1 or filters % groups:
         raise ValueError(f"groups: expected a divisor of {filters} filters, got {groups}")
     check_shape("x", x, (len(x), channels * groups, *x.shape[2:]))
     if b is not None:
@@ -117,9 +117,7 @@ def conv2d_backward(dy: Array, cache: ConvCache) -> tuple[Array, Array, Array | 
     db : (F,) or None
     """
     x, w, has_bias, windows, groups = cache
-    dy = as_float_array("dy", dy, 4)
-    check_same_dtype(dy=dy, x=x)
-    check_shape("dy", dy, (len(x), len(w), *windows.output_size(*x.shape[2:])))
+    dy = as_gradient(dy, (len(x), len(w), *windows.output_size(*x.shape[2:])), x.dtype)
     dx, dw = np.empty_like(x), np.zeros_like(w)
     for images in _image_blocks(cache):
         columns, dy_matrices = _columns(x[images], cache), _as_matrices(dy[images], groups)
@@ -189,10 +187,10 @@ def _image_blocks(cache: ConvCache) -> Iterator[slice]:
     x, windows = cache.x, cache.windows
     out_height, out_width = windows.output_size(*x.shape[2:])
     kernel_height, kernel_width = windows.kernel_size
-    image_bytes = x[0].size // (x.shape[2] * x.shape[3]) * x.itemsize if len(x) else 1
-    image_bytes *= kernel_height * kernel_width * out_height * out_width
+    column_bytes = x.shape[1] * kernel_height * kernel_width * x.itemsize
+    image_bytes = column_bytes * out_height * out_width
     block = len(x) if _is_pointwise(cache) else max(1, COLUMN_BYTES // image_bytes)
-    return (slice(start, start + block) for start in range(0, len(x), max(block, 1)))
+    return (slice(start, start + block) for start in range(0, len(x), block))
 
 
 def _as_matrices(images: Array, groups: int) -> Array:

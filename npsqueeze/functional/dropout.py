@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from npsqueeze.arrays import Array, as_float_array, check_same_dtype, check_shape
+from npsqueeze.arrays import Array, as_float_array, as_gradient
 from npsqueeze.generators import generator
 
 ANY_RANK = (1, 2, 3, 4)
@@ -49,10 +49,7 @@ def dropout_forward(
 
 def dropout_backward(dy: Array, cache: Array | None) -> Array:
     """Return dx = dy·factor: what was not passed on receives nothing."""
-    dy = as_float_array("dy", dy, ANY_RANK)
     if cache is None:
-        return dy
-    check_same_dtype(dy=dy, x=cache)
-    check_shape("dy", dy, cache.shape)
+        return as_float_array("dy", dy, ANY_RANK)
     # forward: y = x * factor
-    return dy * cache
+    return as_gradient(dy, cache.shape, cache.dtype) * cache

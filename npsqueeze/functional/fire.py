@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from npsqueeze.arrays import Array, as_float_array, check_same_dtype, check_shape
+from npsqueeze.arrays import Array, as_float_array, as_gradient, check_shape
 from npsqueeze.functional.batchnorm import batch_norm2d_backward, batch_norm2d_forward
 from npsqueeze.functional.concat import concat_backward, concat_forward
 from npsqueeze.functional.conv import conv2d_backward, conv2d_forward
@@ -22,7 +22,6 @@ class FireCache(NamedTuple):
     steps: dict[str, Any]
     branches: tuple[str, ...]
     bypass: str
-    y_shape: tuple[int, ...]
 
 
 def fire_forward(
@@ -72,31 +71,41 @@ def fire_forward(
 
     def run(name: str, forward: Any, *inputs: Any, **options: Any) -> Array:
         y: Array
-        y, steps[name] = forward(*inputs, **options)
+        try:
+            y, steps[name] = forward(*inputs, **options)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{name}: {error}") from error
         return y
 
-    def convolution(name: str, inputs: Array) -> Array:
-        w = parameters[f"{name}.weight"]
+    def parameter(name: str) -> Array:
+        if name not in parameters:
+            raise ValueError(f"parameters: expected {name}, got {', '.join(parameters) or 'none'}")
+        return parameters[name]
+
+    def convolution(name: str, inputs: Array, kernel_size: int = 1) -> Array:
+        w = as_float_array(f"{name}.weight", parameter(f"{name}.weight"), 4)
+        check_shape(f"{name}.weight", w, (*w.shape[:2], kernel_size, kernel_size))
         b = parameters.get(f"{name}.bias")
-        return run(name, conv2d_forward, inputs, w, b, padding=w.shape[2] // 2)
+        return run(name, conv2d_forward, inputs, w, b, padding=kernel_size // 2)
 
     def normalisation(name: str, inputs: Array) -> Array:
         if f"{name}.weight" not in parameters:
             return inputs
-        arrays = (parameters[f"{name}.{part}"] for part in ("weight", "bias", *STATISTICS))
+        arrays = (parameter(f"{name}.{part}") for part in ("weight", "bias", *STATISTICS))
         return run(name, batch_norm2d_forward, inputs, *arrays, training=training)
 
-    branches = _branches(parameters)
+    branches = _branches(parameters)  # names and kernel sizes
     squeezed = normalisation("squeeze_norm", convolution("squeeze", x))
     squeezed = run("squeeze_relu", relu_forward, squeezed)
-    joined = run("concat", concat_forward, [convolution(branch, squeezed) for branch in branches])
+    expanded = [convolution(name, squeezed, size) for name, size in branches.items()]
+    joined = run("concat", concat_forward, expanded)
     y = run("expand_relu", relu_forward, normalisation("expand_norm", joined))
     if bypass == "simple":
         check_shape("x (for a simple bypass)", x, y.shape)
         y = y + x
     elif bypass == "complex":
         y = y + convolution("bypass", x)
-    return y, FireCache(steps, branches, bypass, y.shape)
+    return y, FireCache(steps, tuple(branches), bypass)
 
 
 def fire_backward(dy: Array, cache: FireCache) -> tuple[Array, dict[str, Array]]:
@@ -106,9 +115,7 @@ def fire_backward(dy: Array, cache: FireCache) -> tuple[Array, dict[str, Array]]
     branch, x into squeeze and bypass) its gradient is the sum over the ways.
     """
     steps = cache.steps
-    dy = as_float_array("dy", dy, 4)
-    check_shape("dy", dy, cache.y_shape)
-    check_same_dtype(dy=dy, y=steps["expand_relu"])
+    dy = as_gradient(dy, steps["expand_relu"].shape, steps["expand_relu"].dtype)
     gradients: dict[str, Array] = {}
 
     def back(name: str, backward: Any, dy: Array) -> Array:
@@ -141,21 +148,16 @@ def fire_backward(dy: Array, cache: FireCache) -> tuple[Array, dict[str, Array]]
     return dx, gradients
 
 
-def _branches(parameters: Mapping[str, Array]) -> tuple[str, ...]:
-    """Return the names of the expand convolutions, in the order of their kernel sizes."""
+def _branches(parameters: Mapping[str, Array]) -> dict[str, int]:
+    """Return the names of the expand convolutions and their kernel sizes, in ascending order."""
     sizes = sorted(
         int(match[1])
         for name in parameters
         if (match := re.fullmatch(r"expand(\d+)x\1\.weight", name))
     )
-    if not sizes or "squeeze.weight" not in parameters:
+    if not sizes or any(size % 2 == 0 for size in sizes):
         raise ValueError(
-            "parameters: expected squeeze.weight and at least one expandKxK.weight, "
-            f"got {', '.join(sorted(parameters)) or 'none'}"
+            "parameters: expected at least one expandKxK.weight, each K odd, "
+            f"got {', '.join(parameters) or 'none'}"
         )
-    for size in sizes:
-        w = parameters[f"expand{size}x{size}.weight"]
-        check_shape(f"expand{size}x{size}.weight", w, (*w.shape[:2], size, size))
-        if size % 2 == 0:
-            raise ValueError(f"parameters: expected odd kernel sizes, got expand{size}x{size}")
-    return tuple(f"expand{size}x{size}" for size in sizes)
+    return {f"expand{size}x{size}": size for size in sizes}

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npsqueeze.arrays import Array, as_float_array, check_same_dtype, check_shape
+from npsqueeze.arrays import Array, as_float_array, as_gradient, check_same_dtype, check_shape
 from npsqueeze.kernels import gemm
 
 
@@ -51,9 +51,7 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array 
     The shapes alone tell which factor goes where: dy is (N, M), dx (N, D), dw (M, D).
     """
     x, w, has_bias = cache
-    dy = as_float_array("dy", dy, 2)
-    check_same_dtype(dy=dy, x=x)
-    check_shape("dy", dy, (len(x), len(w)))
+    dy = as_gradient(dy, (len(x), len(w)), x.dtype)
     # forward: y = x · wᵀ + b
     dx = _matmul(dy, w)
     dw = _matmul(dy, x, transpose_a=True)

@@ -54,7 +54,7 @@ def softmax_cross_entropy_forward(
     n, classes = logits.shape
     if labels.dtype.kind not in "iu":
         raise TypeError(f"labels: expected integers, got {labels.dtype}")
-    if labels.shape != (n,) or n == 0:
+    if labels.shape != (n,):
         raise ValueError(
             f"labels: expected shape ({n},), one for each row of logits, got {labels.shape}"
         )
@@ -68,7 +68,8 @@ def softmax_cross_entropy_forward(
     targets = np.full_like(logits, label_smoothing / classes)
     targets[np.arange(n), labels] += 1 - label_smoothing
     log_probabilities = _log_softmax(logits)
-    loss = -np.sum(targets * log_probabilities, dtype=np.float64) / n
+    wanted = targets > 0  # elsewhere a log-probability of -∞ costs nothing, but -∞·0 is NaN
+    loss = -np.sum(targets[wanted] * log_probabilities[wanted], dtype=np.float64) / n
     return float(loss), CrossEntropyCache(np.exp(log_probabilities), targets)
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from npsqueeze import kernels
-from npsqueeze.arrays import Array, as_float_array, check_same_dtype, check_shape, pair
+from npsqueeze.arrays import Array, as_float_array, as_gradient, pair
 from npsqueeze.functional.windows import Windows
 
 
@@ -13,6 +13,13 @@ class MaxPoolCache(NamedTuple):
     """The winner of each window, as its place h·W + w in the image, and the shape of x."""
 
     winner: Array
+    x_shape: tuple[int, ...]
+    dtype: np.dtype[np.floating]
+
+
+class GlobalAvgPoolCache(NamedTuple):
+    """The shape and the type of x."""
+
     x_shape: tuple[int, ...]
     dtype: np.dtype[np.floating]
 
@@ -69,10 +76,7 @@ def max_pool2d_backward(dy: Array, cache: MaxPoolCache) -> Array:
 
     A pixel that is the maximum of several windows receives the sum.
     """
-    dy = as_float_array("dy", dy, 4)
-    check_shape("dy", dy, cache.winner.shape)
-    if dy.dtype != cache.dtype:
-        raise TypeError(f"dy: expected {cache.dtype}, the type of x, got {dy.dtype}")
+    dy = as_gradient(dy, cache.winner.shape, cache.dtype)
     dx = np.empty(cache.x_shape, dy.dtype)
     # forward: y = x[winner]
     kernels.max_pool_backward(dy, cache.winner, dx)
@@ -117,31 +121,28 @@ def avg_pool2d_forward(
 def avg_pool2d_backward(dy: Array, cache: AvgPoolCache) -> Array:
     """Return dx: each pixel receives dy/m from every window that it lies in."""
     windows, divisor, x_shape = cache
-    dy = as_float_array("dy", dy, 4)
-    check_same_dtype(dy=dy, x=divisor)
-    check_shape("dy", dy, (*x_shape[:2], *divisor.shape))
+    dy = as_gradient(dy, (*x_shape[:2], *divisor.shape), divisor.dtype)
     dx = np.empty(x_shape, dy.dtype)
     # forward: y = sum(window) / divisor
     kernels.avg_pool_backward(dy, dx, divisor, *windows[:3])
     return dx
 
 
-def global_avg_pool2d_forward(x: Array) -> tuple[Array, tuple[int, ...]]:
-    """Return the mean of each channel, (N, C), of x, (N, C, H, W); the cache is x's shape.
+def global_avg_pool2d_forward(x: Array) -> tuple[Array, GlobalAvgPoolCache]:
+    """Return the mean of each channel, (N, C), of x, (N, C, H, W), and the cache.
 
     Source: Lin, Chen & Yan, "Network in Network", 2014, section 3.2.
     """
     x = as_float_array("x", x, 4)
-    return x.mean(axis=(2, 3)), x.shape
+    return x.mean(axis=(2, 3)), GlobalAvgPoolCache(x.shape, x.dtype)
 
 
-def global_avg_pool2d_backward(dy: Array, cache: tuple[int, ...]) -> Array:
+def global_avg_pool2d_backward(dy: Array, cache: GlobalAvgPoolCache) -> Array:
     """Return dx, (N, C, H, W): each of the H·W pixels receives dy/(H·W)."""
-    n, channels, height, width = cache
-    dy = as_float_array("dy", dy, 2)
-    check_shape("dy", dy, (n, channels))
+    height, width = cache.x_shape[2:]
+    dy = as_gradient(dy, cache.x_shape[:2], cache.dtype)
     # forward: y = x.mean(axis=(2, 3))
-    return np.broadcast_to((dy / (height * width))[:, :, None, None], cache).copy()
+    return np.broadcast_to((dy / (height * width))[:, :, None, None], cache.x_shape).copy()
 
 
 def pool_windows(

@@ -15,6 +15,7 @@ from npsqueeze.kernels.pool import (
     max_pool_backward,
     max_pool_forward,
 )
+from npsqueeze.kernels.relu import relu_backward, relu_forward
 
 __all__ = [
     "avg_pool_backward",
@@ -30,5 +31,7 @@ __all__ = [
     "max_pool_forward",
     "normalize_backward",
     "normalize_forward",
+    "relu_backward",
+    "relu_forward",
     "set_num_threads",
 ]

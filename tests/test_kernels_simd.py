@@ -1,0 +1,130 @@
+"""The vector operations: LLVM's and their plain twins must say the same."""
+
+from collections.abc import Callable
+
+import numba
+import numpy as np
+import pytest
+
+from npsqueeze.arrays import Array
+from npsqueeze.kernels import simd
+from npsqueeze.kernels.simd import add, broadcast, fma, lanes, load, store, zeros
+
+both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+@numba.njit
+def copy_vector(x: Array, y: Array, out: Array, index: int) -> None:
+    store(out, index, load(x, index))
+
+
+@numba.njit
+def fill_vector(x: Array, y: Array, out: Array, index: int) -> None:
+    store(out, index, broadcast(x, index))
+
+
+@numba.njit
+def clear_vector(x: Array, y: Array, out: Array, index: int) -> None:
+    store(out, index, zeros(x))
+
+
+@numba.njit
+def add_vectors(x: Array, y: Array, out: Array, index: int) -> None:
+    store(out, index, add(load(x, index), load(y, index)))
+
+
+@numba.njit
+def multiply_and_add(x: Array, y: Array, out: Array, index: int) -> None:
+    store(out, index, fma(load(x, index), load(y, index), load(out, index)))
+
+
+@numba.njit
+def count_lanes(x: Array) -> int:
+    return lanes(x)
+
+
+TWINS: list[tuple[Callable[..., None], Callable[..., Array]]] = [
+    (copy_vector, lambda x, y, out, i: simd._load(x, i)),
+    (fill_vector, lambda x, y, out, i: simd._broadcast(x, i)),
+    (clear_vector, lambda x, y, out, i: simd._zeros(x)),
+    (add_vectors, lambda x, y, out, i: simd._add(simd._load(x, i), simd._load(y, i))),
+    (
+        multiply_and_add,
+        lambda x, y, out, i: simd._fma(simd._load(x, i), simd._load(y, i), simd._load(out, i)),
+    ),
+]
+
+
+def numbers(dtype: type, length: int) -> tuple[Array, Array, Array]:
+    """Return three arrays of small integers, which neither way rounds."""
+    x, y, out = np.random.default_rng(0).integers(-99, 100, (3, length)).astype(dtype)
+    return x, y, out
+
+
+@both_dtypes
+@pytest.mark.parametrize(("operation", "twin"), TWINS)
+@pytest.mark.parametrize("index", [0, 1, 7, -1])
+def test_an_operation_is_its_twin(operation, twin, index, dtype):
+    width = 64 // np.dtype(dtype).itemsize
+    x, y, out = numbers(dtype, 3 * width)
+    index = len(x) - width if index == -1 else index  # the first place, two unaligned, the last
+    expected = out.copy()
+    simd._store(expected, index, twin(x, y, out, index))
+    operation(x, y, out, index)
+    np.testing.assert_array_equal(out, expected)
+    assert out.dtype == dtype
+
+
+@both_dtypes
+def test_a_vector_has_64_bytes(dtype):
+    x = np.zeros(1, dtype)
+    assert count_lanes(x) == simd._lanes(x) == 64 // x.itemsize
+    assert len(simd._zeros(x)) * x.itemsize == simd.VECTOR_BYTES == 64
+
+
+@both_dtypes
+def test_nan_and_infinity_stay_in_their_lanes(dtype):
+    x, y, out = numbers(dtype, 64 // np.dtype(dtype).itemsize)
+    x[1], y[3], out[5] = np.nan, np.inf, -np.inf
+    x[3] = 0
+    expected = x * y + out if x[3] else np.where(np.arange(len(x)) == 3, np.nan, 0)
+    with np.errstate(invalid="ignore"):
+        expected = x * y + out
+        multiply_and_add(x, y, out, 0)
+    np.testing.assert_array_equal(out, expected)
+    assert np.isnan(out[[1, 3]]).all()
+    assert out[5] == -np.inf
+    assert np.isfinite(np.delete(out, [1, 3, 5])).all()
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="NumPy has no fused instruction")
+@both_dtypes
+def test_fma_rounds_once(dtype):
+    eps, width = np.finfo(dtype).eps, 64 // np.dtype(dtype).itemsize
+    x, y, out = np.full(width, 1 + eps), np.full(width, 1 - eps), np.full(width, -1.0)
+    x, y, out = x.astype(dtype), y.astype(dtype), out.astype(dtype)
+    multiply_and_add(x, y, out, 0)  # (1 + eps)(1 - eps) rounds to 1, and would leave nothing
+    np.testing.assert_array_equal(out, -(eps**2))
+
+
+@both_dtypes
+@pytest.mark.parametrize("offset", [-1, 1])
+def test_the_twins_check_their_bounds(offset, dtype):
+    width = 64 // np.dtype(dtype).itemsize
+    array = np.arange(2 * width).astype(dtype)
+    beyond = -1 if offset < 0 else width + 1
+    before = array.copy()
+    with pytest.raises(IndexError, match=f"a vector at {beyond} leaves an array of {2 * width}"):
+        simd._load(array, beyond)
+    with pytest.raises(IndexError, match=f"a vector at {beyond} leaves an array of {2 * width}"):
+        simd._store(array, beyond, simd._zeros(array))
+    with pytest.raises(IndexError):
+        simd._broadcast(array, -1 if offset < 0 else 2 * width)
+    np.testing.assert_array_equal(array, before)
+
+
+def test_a_loaded_vector_is_no_view():
+    array = np.arange(16, dtype=np.float32)
+    vector = simd._load(array, 0)
+    array[:] = -1
+    np.testing.assert_array_equal(vector, np.arange(16))

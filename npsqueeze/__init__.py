@@ -6,23 +6,29 @@ logits = model.forward(x)
 """
 
 from npsqueeze import data, functional, init, layers, optim, reference, schedules
+from npsqueeze.evaluation import evaluate
 from npsqueeze.kernels import get_num_threads, set_num_threads
 from npsqueeze.models import SqueezeNet, squeezenet
+from npsqueeze.runs import load_model
 from npsqueeze.summary import summary
+from npsqueeze.training import train
 from npsqueeze.version import __version__
 
 __all__ = [
     "SqueezeNet",
     "__version__",
     "data",
+    "evaluate",
     "functional",
     "get_num_threads",
     "init",
     "layers",
+    "load_model",
     "optim",
     "reference",
     "schedules",
     "set_num_threads",
     "squeezenet",
     "summary",
+    "train",
 ]

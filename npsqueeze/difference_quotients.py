@@ -1,4 +1,4 @@
-"""Gradient checks: centred differences that know about kinks.
+"""Centred differences that know about kinks: the method of all gradient checks.
 
 A backward pass claims to know a derivative; a difference quotient of the forward pass must agree.
 With a random cotangent dy, the function of one number is f(t) = Σ dy·y(t), where t moves one
@@ -14,11 +14,11 @@ the smallest disagrees too, the third and fourth differences of the same five ou
 y is smooth they are 2h³y‴ and h⁴y⁗, next to nothing, but a kink within ±2h shows in at least one of
 them, and half the larger one, over h, bounds what it does to the quotient. A gap within that bound
 excludes the point from the check, and is counted; a larger gap is a mistake, kink or no kink.
-(Which of two slopes a kink should get, no quotient can tell: compare with a reference.)
+(Which of its two slopes a kink should get, no quotient can tell: compare with a reference.)
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,6 +29,15 @@ from npsqueeze.errors import GradientError
 
 LARGEST_SHARE_OF_KINKS = 0.2
 """A check that must exclude more of its points proves too little to pass."""
+
+
+class Point(NamedTuple):
+    """A number t to differentiate by, at t = 0: the outputs as a function of it, and the claim."""
+
+    at: tuple[int, ...]
+    outputs: Callable[[float], Array]
+    analytic: float
+    unit: float = 1.0  # of the steps
 
 
 @dataclass(frozen=True)
@@ -83,31 +92,39 @@ class Report:
         return "\n".join([header, *rows])
 
 
-class Point(NamedTuple):
-    """One number t to differentiate by: the outputs as a function of it, and the claim."""
-
-    index: tuple[int, ...]
-    outputs: Callable[[float], Array]
-    analytic: float
-    size: float = 1.0
-
-
 def compare(
     name: str,
-    points: list[Point],
+    points: Sequence[Point],
     y: Array,
     dy: Array,
-    steps: tuple[float, ...],
+    steps: Sequence[float],
     tolerance: float,
 ) -> InputReport:
+    """Compare what each point claims with its difference quotient.
+
+    The relative error is |a - n| / max(|a|, |n|, 1e-3·max|n|) of the analytic a and the numeric n;
+    the denominator is also so large that rounding cannot fail a gradient which is zero.
+
+    Parameters
+    ----------
+    name : str
+        What the points belong to.
+    points : sequence of Point
+    y, dy : arrays of one shape
+        The outputs at t = 0, and their cotangent.
+    steps : decreasing numbers
+        The h to try, in units of each point.
+    tolerance : float
+        The relative error at which a point agrees.
+    """
     analytic = np.array([point.analytic for point in points])
     numeric, bound = np.empty_like(analytic), np.empty_like(analytic)
     error = np.full_like(analytic, np.inf)
     rounding = np.finfo(np.float64).eps * np.linalg.norm(dy * y) / steps[0]
     for step in steps:
-        for i in np.flatnonzero(error > tolerance):
-            numeric[i], bound[i] = _difference_quotient(points[i], y, dy, step * points[i].size)
-        largest = np.abs(numeric[np.isfinite(numeric)]).max(initial=0.0)
+        for i in map(int, np.flatnonzero(error > tolerance)):
+            numeric[i], bound[i] = _difference_quotient(points[i], y, dy, step * points[i].unit)
+        largest = np.abs(numeric[np.isfinite(numeric)]).max(initial=0)
         floor = max(1e-3 * largest, rounding / tolerance, np.finfo(np.float64).tiny)
         with np.errstate(invalid="ignore"):
             gap = np.abs(analytic - numeric)
@@ -122,24 +139,24 @@ def compare(
         int(kinks.sum()),
         int((error > tolerance).sum()),
         float(error[worst]),
-        points[worst].index,
+        points[worst].at,
         float(analytic[worst]),
         float(numeric[worst]),
     )
 
 
 def _difference_quotient(point: Point, y: Array, dy: Array, h: float) -> tuple[float, float]:
-    """Return the derivative of Σ dy·y(t) at t = 0, and the most that a kink can have added to it."""
+    """Return the derivative of Σ dy·y(t) at t = 0, and the most that a kink adds to it."""
     ahead, behind, far_ahead, far_behind = map(point.outputs, (h, -h, 2 * h, -2 * h))
     with np.errstate(invalid="ignore"):
         near, far = ahead - behind, far_ahead - far_behind
         third = far - 2 * near
         fourth = far_ahead + far_behind - 4 * (ahead + behind) + 6 * y
-        jump = np.maximum(np.abs(third), np.abs(fourth))
-        return np.sum(dy * (8 * near - far)) / (12 * h), np.sum(np.abs(dy) * jump) / (2 * h)
+        bend = np.maximum(np.abs(third), np.abs(fourth))
+        return np.sum(dy * (8 * near - far)) / (12 * h), np.sum(np.abs(dy) * bend) / (2 * h)
 
 
-def judge(report: Report, batch: tuple[int, ...]) -> Report:
+def judge(report: Report, batch_size: int) -> Report:
     """Return the report, or raise GradientError with a line for each input that fails."""
     failures = []
     for each in report.inputs:
@@ -148,27 +165,27 @@ def judge(report: Report, batch: tuple[int, ...]) -> Report:
                 f"{each.name}: wrong at {each.wrong} of {each.points} points, worst at "
                 f"{each.worst_index}: analytic {each.analytic:.8g}, numeric {each.numeric:.8g}, "
                 f"error {each.worst_error:.1e} > {report.tolerance:.0e}, ratio {each.ratio:.4g}"
-                f"{_hint(each.ratio, *batch)}"
+                f"{_hint(each.ratio, batch_size)}"
             )
         if each.kinks > LARGEST_SHARE_OF_KINKS * each.points:
             failures.append(
-                f"{each.name}: {each.kinks} of {each.points} points lie at kinks, over "
-                f"{LARGEST_SHARE_OF_KINKS:.0%}: check at other values"
+                f"{each.name}: {each.kinks} of {each.points} points lie at kinks, more than "
+                f"{LARGEST_SHARE_OF_KINKS:.0%}: choose other values"
             )
     if failures:
         raise GradientError("\n".join(failures))
     return report
 
 
-def _hint(ratio: float, batch: int = 1) -> str:
-    """Return what a ratio analytic/numeric near a telling number usually means."""
-    usual = [
-        (0.0, "a term is missing"),
-        (-1.0, "the sign is wrong"),
-        (2.0, "a term is counted twice"),
-        (0.5, "one of two equal terms is missing"),
-        (float(batch), "N, the batch size: a sum where the forward pass takes the mean"),
-        (1 / batch if batch else math.nan, "1/N: a mean where the forward pass takes the sum"),
-    ]
-    meanings = [text for value, text in usual if value != 1 and abs(ratio - value) < 0.01]
+def _hint(ratio: float, batch_size: int) -> str:
+    """Return what a telling ratio of analytic to numeric usually means."""
+    usual = {
+        "a term is missing": 0,
+        "the sign is wrong": -1,
+        "a term is counted twice": 2,
+        "one of two equal terms is missing": 0.5,
+        f"N = {batch_size}, a sum over the batch where the forward pass has a mean": batch_size,
+        f"1/N, N = {batch_size}, a mean where the forward pass has a sum": 1 / batch_size,
+    }
+    meanings = [text for text, value in usual.items() if value != 1 and abs(ratio - value) < 0.01]
     return f" ({'; or '.join(meanings)}?)" if meanings else ""

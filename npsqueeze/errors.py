@@ -9,5 +9,9 @@ class CheckpointError(ValueError):
     """A checkpoint cannot be read, or belongs to another model."""
 
 
+class TrainingError(RuntimeError):
+    """A training cannot go on, such as after a loss that is no number."""
+
+
 class GradientError(AssertionError):
     """A gradient check failed: the message names the worst element, both values and their ratio."""

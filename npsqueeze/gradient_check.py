@@ -1,4 +1,4 @@
-"""Gradient checks of a forward/backward pair, of a function of many arrays, and of a model."""
+"""Gradient checks: of a forward/backward pair, of a function of many arrays, and of a model."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -30,8 +30,7 @@ def gradcheck(
 ) -> Report:
     """Compare a backward pass with centred differences of its forward pass, element by element.
 
-    The error is |a - n| / max(|a|, |n|, 1e-3·max|n|) of the analytic a and the numeric n, where the
-    denominator is never so small that rounding would count as an error.
+    The method is told in `npsqueeze.difference_quotients`.
 
     Parameters
     ----------
@@ -45,7 +44,7 @@ def gradcheck(
     names : sequence of str, optional
         What the report calls the inputs.
     tolerance : float
-        The largest error that passes.
+        The largest relative error that passes.
     samples : int
         An input with more elements than this is checked at as many random ones.
     seed : int
@@ -59,39 +58,34 @@ def gradcheck(
     TypeError, ValueError
         If the inputs are no arrays of numbers, or `forward` does not compute in float64.
     """
-    arrays = _float64_copies(inputs)
-    names = [f"input {k}" for k in range(len(arrays))] if names is None else list(names)
+    arrays = _float64_copies("inputs", inputs)
+    names = names or [f"inputs[{k}]" for k in range(len(arrays))]
     generator = np.random.default_rng(seed)
 
-    def evaluate(*moved: Array) -> Array:
-        return _as_output(forward(*moved)[0])
+    def outputs(k: int, place: int, t: float) -> Array:
+        moved = arrays[k].copy()
+        moved.flat[place] += t
+        return _as_output(forward(*arrays[:k], moved, *arrays[k + 1 :])[0])
 
     def points(k: int, gradient: Array) -> list[Point]:
-        def outputs(place: int, t: float) -> Array:
-            moved = arrays[k].copy()
-            moved.flat[place] += t
-            return evaluate(*arrays[:k], moved, *arrays[k + 1 :])
-
-        size = arrays[k].size
-        chosen = np.sort(generator.choice(size, min(samples, size), replace=False))
+        x = arrays[k]
         return [
             Point(
-                tuple(map(int, np.unravel_index(place, gradient.shape))),
-                partial(outputs, place),
-                float(gradient.flat[place]),
-                max(1.0, abs(arrays[k].flat[place])),
+                at=tuple(map(int, np.unravel_index(place, x.shape))),
+                outputs=partial(outputs, k, place),
+                analytic=float(gradient.flat[place]),
+                unit=max(1.0, abs(x.flat[place])),
             )
-            for place in chosen
+            for place in np.sort(generator.choice(x.size, min(samples, x.size), replace=False))
         ]
 
     y, dy, result = _run(forward, backward, arrays, names, generator)
-    _check_repeatable(y, evaluate(*arrays))
-    gradients = _by_input(result, arrays, names)
+    _check_repeatable(y, outputs(0, 0, 0))
     reports = [
         compare(names[k], points(k, gradient), y, dy, ELEMENT_STEPS, tolerance)
-        for k, gradient in gradients.items()
+        for k, gradient in _by_input(result, arrays, names).items()
     ]
-    return judge(Report(tuple(reports), tolerance), batch=arrays[0].shape[:1])
+    return judge(Report(tuple(reports), tolerance), _batch_size(arrays))
 
 
 def gradcheck_directional(
@@ -103,7 +97,7 @@ def gradcheck_directional(
     tolerance: float = 1e-6,
     seed: int = 0,
 ) -> Report:
-    """Compare Σ gradient·u with the derivative of `function` along random directions u.
+    """Compare Σ gradient·u with the derivative of a function along random directions u.
 
     A few evaluations check all the gradients of a network together, however many there are. Each
     array moves in proportion to its own root mean square, so that none drowns the others.
@@ -111,11 +105,11 @@ def gradcheck_directional(
     Parameters
     ----------
     function : callable
-        ``function(*arrays)`` returns a number, the loss.
-    gradients, arrays : sequences of float64 arrays
-        The gradient of the loss with respect to each array, and the arrays.
+        ``function(*arrays)`` returns a number, such as a loss.
+    gradients, arrays : tuples of float64 arrays
+        The gradient of the function with respect to each array, and the arrays.
     directions : int
-        How many directions are tried.
+        How many directions are tried; one that meets a kink is excluded, and counted.
     tolerance, seed
         As for `gradcheck`.
 
@@ -124,7 +118,7 @@ def gradcheck_directional(
     GradientError, TypeError, ValueError
         As for `gradcheck`.
     """
-    arrays = _float64_copies(arrays)
+    arrays = _float64_copies("arrays", arrays)
     claims = _by_input(list(gradients), arrays, [f"arrays[{k}]" for k in range(len(arrays))])
     generator = np.random.default_rng(seed)
 
@@ -133,38 +127,31 @@ def gradcheck_directional(
 
     def point(number: int) -> Point:
         direction = [
-            (np.sqrt(np.mean(x**2)) or 1.0) * generator.standard_normal(x.shape) for x in arrays
+            generator.standard_normal(x.shape) * (np.sqrt(np.mean(x**2)) or 1) for x in arrays
         ]
         analytic = sum(float(np.sum(claim * direction[k])) for k, claim in claims.items())
         return Point((number,), partial(outputs, direction), analytic)
 
     points = [point(number) for number in range(directions)]
-    loss = points[0].outputs(0.0)
-    _check_repeatable(loss, points[0].outputs(0.0))
-    report = compare("directions", points, loss, np.ones(()), DIRECTION_STEPS, tolerance)
-    return judge(Report((report,), tolerance), batch=arrays[0].shape[:1])
+    y = points[0].outputs(0)
+    _check_repeatable(y, points[0].outputs(0))
+    report = compare("directions", points, y, np.ones(()), DIRECTION_STEPS, tolerance)
+    return judge(Report((report,), tolerance), _batch_size(arrays))
 
 
 def gradcheck_model(
-    model: Any,
-    x: Array,
-    labels: Array,
-    *,
-    directions: int = 10,
-    tolerance: float = 1e-6,
-    seed: int = 0,
+    model: Any, x: Array, labels: Array, *, directions: int = 10, seed: int = 0
 ) -> Report:
-    """Check all parameter gradients of a model, and dx, under the cross-entropy loss.
-
-    The model's parameters are float64 and its dropout is off; afterwards its parameters and
-    running statistics are what they were, and its gradients are zero.
+    """Check all gradients of a model, dx included, under the cross-entropy loss.
 
     Parameters
     ----------
     model : npsqueeze.layers.Module
+        In float64 and without dropout. Its parameters and running statistics are restored
+        afterwards; its gradients are cleared.
     x : (N, C, H, W) float64
     labels : (N,) integers
-    directions, tolerance, seed
+    directions, seed
         As for `gradcheck_directional`.
 
     Raises
@@ -172,8 +159,11 @@ def gradcheck_model(
     GradientError, TypeError, ValueError
         As for `gradcheck`.
     """
-    state = {name: array.copy() for name, array in model.state_dict().items()}
     parameters = model.parameters()
+    for array in (x, *(parameter.data for parameter in parameters)):
+        if array.dtype != np.float64:
+            raise TypeError(f"model and x: expected float64 in both, got {array.dtype}")
+    state = {name: array.copy() for name, array in model.state_dict().items()}
 
     def loss_of(x: Array, *values: Array) -> float:
         for parameter, value in zip(parameters, values, strict=True):
@@ -184,14 +174,9 @@ def gradcheck_model(
         model.zero_grad()
         _, cache = softmax_cross_entropy_forward(model.forward(x), labels)
         dx = model.backward(softmax_cross_entropy_backward(1.0, cache))
-        return gradcheck_directional(
-            loss_of,
-            [dx, *(parameter.grad.copy() for parameter in parameters)],
-            [x, *(parameter.data.copy() for parameter in parameters)],
-            directions=directions,
-            tolerance=tolerance,
-            seed=seed,
-        )
+        gradients = [dx, *(parameter.grad.copy() for parameter in parameters)]
+        arrays = [x, *(parameter.data.copy() for parameter in parameters)]
+        return gradcheck_directional(loss_of, gradients, arrays, directions=directions, seed=seed)
     finally:
         model.load_state_dict(state)
         model.zero_grad()
@@ -201,40 +186,45 @@ def _run(
     forward: Callable[..., tuple[Any, Any]],
     backward: Callable[[Any, Any], Any],
     arrays: list[Array],
-    names: list[str],
+    names: Sequence[str],
     generator: np.random.Generator,
 ) -> tuple[Array, Array, Any]:
     """Return y, a random dy and what `backward` returns, and see that nothing changes in place."""
-    handed = {name: array.copy() for name, array in zip(names, arrays, strict=True)}
-    before = dict(zip(names, arrays, strict=True))
-    y, cache = forward(*handed.values())
-    _check_unchanged("forward", handed, before)
-    output = _as_output(y).copy()
-    dy = np.asarray(generator.standard_normal(output.shape))
-    handed["dy"], before["dy"] = dy.copy(), dy
-    gradients = backward(handed["dy"] if np.ndim(y) else float(dy), cache)
-    _check_unchanged("backward", handed, before)
-    return output, dy, gradients
+
+    def check_unchanged(who: str, name: str, after: Array, before: Array) -> None:
+        if not np.array_equal(after, before, equal_nan=True):
+            raise GradientError(f"{name}: expected {who} to leave it alone, but it was changed")
+
+    handed = [array.copy() for array in arrays]
+    result, cache = forward(*handed)
+    y = _as_output(result)
+    dy = np.asarray(generator.standard_normal(y.shape))
+    for name, after, before in zip(names, handed, arrays, strict=True):
+        check_unchanged("forward", name, after, before)
+    handed_dy = dy.copy()
+    gradients = backward(handed_dy if np.ndim(result) else float(dy), cache)
+    for name, after, before in zip(
+        (*names, "dy"), (*handed, handed_dy), (*arrays, dy), strict=True
+    ):
+        check_unchanged("backward", name, after, before)
+    return y, dy, gradients
 
 
-def _by_input(result: Any, arrays: list[Array], names: list[str]) -> dict[int, Array]:
+def _by_input(result: Any, arrays: list[Array], names: Sequence[str]) -> dict[int, Array]:
     """Return the gradients that a backward pass gave, each under the number of its input."""
     given = list(result) if isinstance(result, tuple | list) else [result]
     floating = [k for k, array in enumerate(arrays) if array.dtype == np.float64]
     if len(given) not in (len(arrays), len(floating)):
         raise GradientError(
-            f"backward: expected {len(floating)} gradients for the floating inputs "
-            f"{', '.join(names[k] for k in floating)}, got {len(given)}"
+            f"backward: expected gradients of {', '.join(names[k] for k in floating)}, "
+            f"got {len(given)} of them"
         )
     places = floating if len(given) == len(floating) else range(len(arrays))
-    gradients = {
-        k: np.asarray(gradient)
-        for k, gradient in zip(places, given, strict=True)
-        if gradient is not None
-    }
+    pairs = zip(places, given, strict=True)
+    gradients = {k: np.asarray(gradient) for k, gradient in pairs if gradient is not None}
     for k, gradient in gradients.items():
         if k not in floating:
-            raise GradientError(f"{names[k]}: expected no gradient, for integers, got one")
+            raise GradientError(f"{names[k]}: expected no gradient for integers, got one")
         if gradient.shape != arrays[k].shape:
             raise GradientError(
                 f"{names[k]}: expected a gradient of the input's shape {arrays[k].shape}, "
@@ -245,33 +235,23 @@ def _by_input(result: Any, arrays: list[Array], names: list[str]) -> dict[int, A
     return gradients
 
 
-def _float64_copies(inputs: Sequence[Any]) -> list[Array]:
-    if not isinstance(inputs, tuple | list):
-        raise TypeError(f"inputs: expected a tuple of arrays, got {type(inputs).__name__}")
-    arrays = [
-        np.array(x, dtype=np.float64 if np.asarray(x).dtype.kind == "f" else None) for x in inputs
-    ]
+def _float64_copies(name: str, values: Sequence[Any]) -> list[Array]:
+    if not isinstance(values, tuple | list):
+        raise TypeError(f"{name}: expected a tuple of arrays, got {type(values).__name__}")
+    arrays = [np.array(value) for value in values]
     for k, array in enumerate(arrays):
         if array.dtype.kind not in "fiub":
-            raise TypeError(f"inputs[{k}]: expected an array of real numbers, got {array.dtype}")
+            raise TypeError(f"{name}[{k}]: expected an array of real numbers, got {array.dtype}")
         if not array.size:
-            raise ValueError(f"inputs[{k}]: expected at least one element, got shape {array.shape}")
-    return arrays
+            raise ValueError(f"{name}[{k}]: expected at least one element, got {array.shape}")
+    return [x.astype(np.float64) if x.dtype.kind == "f" else x for x in arrays]
 
 
 def _as_output(y: Any) -> Array:
-    output = np.asarray(y)
+    output = np.array(y)  # a copy: the next call may use the same memory
     if output.dtype != np.float64:
         raise TypeError(f"forward: expected float64 for float64 inputs, got {output.dtype}")
     return output
-
-
-def _check_unchanged(who: str, after: dict[str, Array], before: dict[str, Array]) -> None:
-    for name, array in after.items():
-        if not np.array_equal(array, before[name], equal_nan=True):
-            raise GradientError(
-                f"{name}: expected {who} to leave it alone, but it changed in place"
-            )
 
 
 def _check_repeatable(y: Array, again: Array) -> None:
@@ -282,3 +262,7 @@ def _check_repeatable(y: Array, again: Array) -> None:
             "forward: expected the same result for the same inputs, got two "
             "(is a random mask drawn anew each time?)"
         )
+
+
+def _batch_size(arrays: list[Array]) -> int:
+    return len(arrays[0]) if arrays[0].ndim else 1

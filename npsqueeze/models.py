@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from npsqueeze import init
 from npsqueeze.arrays import Array
 from npsqueeze.functional.fire import BYPASSES
 from npsqueeze.generators import INITIALIZATION, generator
+from npsqueeze.init import SCHEMES, normal
 from npsqueeze.layers import (
     BatchNorm2d,
     Conv2d,
@@ -40,6 +40,7 @@ _PAPER: dict[str, Any] = {
     "squeeze_ratio": 0.125,
     "expand": {1: 0.5, 3: 0.5},
     "width": 1.0,
+    "init": "he",
 }
 VERSIONS: dict[str, dict[str, Any]] = {
     "1.0": _PAPER,
@@ -66,6 +67,7 @@ def squeezenet(
     squeeze_ratio: float | None = None,
     expand: Mapping[int, float] | None = None,
     width: float | None = None,
+    init: str | None = None,
 ) -> "SqueezeNet":
     """Build a SqueezeNet; what is not given is as in the named version.
 
@@ -100,6 +102,8 @@ def squeezenet(
         How the expand filters are shared out; the paper's pct_3x3 is ``expand[3]``.
     width : float
         Factor of all channels but the classes.
+    init : "he" or "xavier"
+        Scheme of the initial weights; those of the last layer are N(0, 0.01²) always.
 
     Returns
     -------
@@ -196,18 +200,19 @@ class SqueezeNet(Module):
             ) from error
 
     def _initialize(self) -> None:
-        """Draw the weights: He's for what a ReLU follows, small ones for the last layer.
+        """Draw the weights by the scheme, those of the last layer smaller; biases stay zero.
 
-        Biases stay zero. With He's scale for the last layer too, logits would start out large,
-        and the first steps would be spent on shrinking them.
+        With He's scale for the last layer too, logits would start out large, and the first steps
+        would be spent on shrinking them.
         """
+        scheme = SCHEMES[self.config["init"]]
         draw = generator((self.config["seed"], INITIALIZATION, 0))
         for name, parameter in self.named_parameters():
             shape = parameter.data.shape
             if name.startswith("classifier.") and len(shape) > 1:
-                parameter.data[...] = init.normal(shape, draw, HEAD_STD)
+                parameter.data[...] = normal(shape, draw, HEAD_STD)
             elif len(shape) > 1:
-                parameter.data[...] = init.he_normal(shape, draw)
+                parameter.data[...] = scheme(shape, draw)
 
 
 def _features(config: Mapping[str, Any]) -> dict[str, Module]:
@@ -286,6 +291,7 @@ def _check(config: Mapping[str, Any]) -> None:
     stem, shares = config["stem"], config["expand"]
     requirements += [
         ("bypass", config["bypass"] in BYPASSES, f"one of {', '.join(BYPASSES)}"),
+        ("init", config["init"] in SCHEMES, f"one of {', '.join(SCHEMES)}"),
         ("head", config["head"] in ("conv", "linear"), "conv or linear"),
         ("final_relu", config["head"] == "conv" or not config["final_relu"], "False for this head"),
         ("dropout", 0 <= config["dropout"] < 1, "a probability in [0, 1)"),

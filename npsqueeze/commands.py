@@ -1,0 +1,152 @@
+"""What each command of the command line does."""
+
+from dataclasses import fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
+from npsqueeze import kernels
+from npsqueeze.data import (
+    Dataset,
+    fetch_cifar10,
+    find_data,
+    load_cifar10,
+    normalize,
+    read_picture,
+)
+from npsqueeze.errors import CheckpointError
+from npsqueeze.evaluation import accuracy_line
+from npsqueeze.evaluation import evaluate as evaluate_model
+from npsqueeze.models import squeezenet
+from npsqueeze.runs import load_model
+from npsqueeze.summary import summary as summary_table
+from npsqueeze.training import Settings
+from npsqueeze.training import train as train_model
+
+RECIPE_NETWORK: dict[str, Any] = {"batch_norm": True, "bypass": "simple", "dropout": 0.0}
+SUMMARY_INPUT = {"1.0": 227, "1.1": 227, "cifar": 32}
+
+
+def train(
+    data: str | None = None,
+    subset: int | None = None,
+    run: str | None = None,
+    resume: bool = False,
+    threads: int | None = None,
+    model: str = "cifar",
+    **options: Any,
+) -> None:
+    """Train, telling what goes on; the last line is the accuracy."""
+    names = {field.name for field in fields(Settings)}
+    settings = {name: value for name, value in options.items() if name in names}
+    network = {name: value for name, value in options.items() if name not in names}
+    if resume and run is None:
+        raise ValueError("--resume: expected the folder of the run in --run FOLDER, got none")
+    folder = Path(run or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}")
+
+    train_set, test_set = _load_data(data, subset, settings.get("seed", 0))
+    net = squeezenet(
+        model,
+        num_classes=len(train_set.classes),
+        seed=settings.get("seed", 0),
+        **(RECIPE_NETWORK | network),
+    )
+    parameters = sum(parameter.data.size for parameter in net.parameters())
+    print(f"SqueezeNet {model}: {parameters:,} parameters; this run is kept in {folder}/")
+    _set_threads(threads)
+    history = train_model(net, train_set, test_set, run=folder, resume=resume, **settings)
+    if history.evaluation:
+        pictures = ", ".join(path.name for path in sorted(folder.glob("*.png")))
+        print(f"{folder}/: {pictures}")
+        print(accuracy_line(history.evaluation.accuracy, len(test_set)))
+
+
+def evaluate(
+    weights: str | None = None,
+    data: str | None = None,
+    subset: int | None = None,
+    threads: int | None = None,
+) -> None:
+    """Print the loss and the accuracy of a checkpoint."""
+    net, metadata = load_model(_find_weights(weights))
+    _, test_set = _load_data(data, subset, 0)
+    _set_threads(threads)
+    settings = metadata["settings"]
+    evaluation = evaluate_model(net, test_set, settings["mean"], settings["std"])
+    print(f"loss {evaluation.loss:.4f}")
+    print(accuracy_line(evaluation.accuracy, len(test_set)))
+
+
+def predict(pictures: list[str], weights: str | None = None, top: int = 5) -> None:
+    """Print the most probable classes of each picture as bars."""
+    if top < 1:
+        raise ValueError(f"--top: expected at least 1, got {top}")
+    net, metadata = load_model(_find_weights(weights))
+    settings, classes = metadata["settings"], metadata["classes"]
+    images = [read_picture(path, metadata["image_size"]) for path in pictures]
+    x = normalize(np.stack(images), settings["mean"], settings["std"])
+    for path, probabilities in zip(pictures, F.softmax(net.forward(x)), strict=True):
+        print(path)
+        width = max(map(len, classes))
+        for label in np.argsort(-probabilities, kind="stable")[:top]:
+            share = float(probabilities[label])
+            print(f"  {classes[label]:{width}}  {100 * share:5.1f} %  {'█' * round(40 * share)}")
+
+
+def gradcheck(seed: int = 0) -> int:
+    """Check every operation and a small network; print a table; 1 if a check failed."""
+    from npsqueeze.gradient_suite import check_everything
+
+    print("compares every derived gradient with finite differences, in float64 …", flush=True)
+    return check_everything(seed)
+
+
+def summary(
+    model: str = "cifar", size: int | None = None, classes: int | None = None, **network: Any
+) -> None:
+    """Print the table of a network."""
+    size = SUMMARY_INPUT[model] if size is None else size
+    count = classes or (10 if model == "cifar" else 1000)
+    print(
+        summary_table(squeezenet(model, num_classes=count, seed=0, **network), (1, 3, size, size))
+    )
+
+
+def fetch(folder: str | None = None, source: str | None = None) -> None:
+    """Get the whole data set, and tell where it is."""
+    print(f"{fetch_cifar10(folder, source)}: all of CIFAR-10, every file as published")
+
+
+def _load_data(data: str | None, subset: int | None, seed: int) -> tuple[Dataset, Dataset]:
+    folder = find_data(data)
+    train_set, test_set = load_cifar10(folder)
+    if subset is not None:
+        train_set = train_set.subset(subset, seed)
+    print(
+        f"CIFAR-10 from {folder}: {len(train_set):,} training and {len(test_set):,} test pictures",
+        flush=True,
+    )
+    return train_set, test_set
+
+
+def _find_weights(weights: str | None) -> Path:
+    if weights is not None:
+        return Path(weights)
+    found = sorted(Path("runs").glob("*/best.npz"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise CheckpointError(
+            "no trained network in runs/: run `npsqueeze train`, or name one with --weights FILE"
+        )
+    return found[-1]
+
+
+def _set_threads(threads: int | None) -> None:
+    if threads is not None:
+        kernels.set_num_threads(threads)
+    count = kernels.get_num_threads()
+    compiled = kernels.is_compiled()
+    first = "" if compiled else "; compiling the kernels for this CPU, once (about half a minute)"
+    print(f"{count} threads{first} …", flush=True)

@@ -1,0 +1,48 @@
+"""How well a network does on pictures that it has not learned from."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
+from npsqueeze.arrays import Array
+from npsqueeze.data import CIFAR10_MEAN, CIFAR10_STD, Channels, Dataset, evaluation_batches
+from npsqueeze.models import SqueezeNet
+
+BATCH_SIZE = 100
+
+
+class Evaluation(NamedTuple):
+    """Mean cross-entropy, share of right answers, and the probabilities (N, classes) behind it."""
+
+    loss: float
+    accuracy: float
+    probabilities: Array
+
+
+def evaluate(
+    model: SqueezeNet, dataset: Dataset, mean: Channels = CIFAR10_MEAN, std: Channels = CIFAR10_STD
+) -> Evaluation:
+    """Run the model, in inference mode, over all pictures of a data set.
+
+    Raises
+    ------
+    ValueError
+        If the data set has other classes than the model, or pictures too small for it.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        logits = np.concatenate(
+            [model.forward(x) for x, _ in evaluation_batches(dataset, BATCH_SIZE, mean, std)]
+        )
+    finally:
+        model.train(was_training)
+    loss, cache = F.softmax_cross_entropy_forward(logits, dataset.labels)
+    accuracy = float(np.mean(logits.argmax(axis=1) == dataset.labels))
+    return Evaluation(loss, accuracy, cache.probabilities)
+
+
+def accuracy_line(accuracy: float, count: int) -> str:
+    """Return the line that closes a training or an evaluation."""
+    return f"Accuracy of the network on the {count} test images: {100 * accuracy:.1f} %"

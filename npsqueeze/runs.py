@@ -1,0 +1,155 @@
+"""A run's folder: configuration, metrics, checkpoints, pictures; and models from checkpoints."""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from npsqueeze import plots
+from npsqueeze.arrays import Array
+from npsqueeze.checkpoint import atomic_write, load_checkpoint, save_checkpoint
+from npsqueeze.data import Dataset
+from npsqueeze.errors import CheckpointError
+from npsqueeze.models import SqueezeNet, squeezenet
+
+
+class Run:
+    """The folder of one training.
+
+    `last.npz` is enough to go on, `best.npz` is the network with the best test accuracy so far.
+    Every file is written aside and renamed: a reader never meets half of one.
+    """
+
+    def __init__(
+        self, folder: Path, model: SqueezeNet, settings: Mapping[str, Any], train_set: Dataset
+    ) -> None:
+        self.folder = folder
+        self.model = model
+        self.identity = {
+            "model": model.config,
+            "settings": dict(settings),
+            "classes": list(train_set.classes),
+            "image_size": train_set.images.shape[2],
+            "data": _fingerprint(train_set),
+        }
+
+    @property
+    def resume_hint(self) -> str:
+        """The command that goes on with this run."""
+        return f"npsqueeze train --run {self.folder} --resume"
+
+    def create(self) -> None:
+        """Make the folder, with its configuration.
+
+        Raises
+        ------
+        CheckpointError
+            If it holds a run already, or cannot be written.
+        """
+        if (self.folder / "last.npz").exists():
+            raise CheckpointError(
+                f"{self.folder}: holds a training already; go on with `{self.resume_hint}`, "
+                "or name another folder"
+            )
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write("config.json", json.dumps(self.identity, indent=2) + "\n")
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.folder}: expected a folder that can be written ({error.strerror})"
+            ) from error
+
+    def save(self, arrays: Mapping[str, Array], progress: Mapping[str, Any]) -> None:
+        """Write the checkpoints and the metrics for the present state."""
+        rows = progress["rows"]
+        metadata = self.identity | {"progress": dict(progress)}
+        save_checkpoint(self.folder / "last.npz", arrays, metadata)
+        accuracies = [row["test_accuracy"] for row in rows]
+        if rows and progress["seen"] == 0 and accuracies[-1] >= max(accuracies):
+            weights = {name: a for name, a in arrays.items() if name.startswith("model.")}
+            save_checkpoint(self.folder / "best.npz", weights, self.identity | {"epoch": len(rows)})
+        if rows:
+            table = io.StringIO()
+            writer = csv.DictWriter(table, rows[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+            self._write("metrics.csv", table.getvalue())
+
+    def load(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return the arrays and the progress of `last.npz`.
+
+        Raises
+        ------
+        CheckpointError
+            If there is none, it is damaged, or it belongs to another model, data or settings.
+        """
+        arrays, metadata = load_checkpoint(self.folder / "last.npz")
+        expected = json.loads(json.dumps(self.identity))  # as a checkpoint keeps it
+        for part, mine in expected.items():
+            theirs = metadata.get(part)
+            if theirs == mine:
+                continue
+            if isinstance(mine, dict) and isinstance(theirs, dict):
+                name = next(n for n in mine | theirs if mine.get(n) != theirs.get(n))
+                part, mine, theirs = f"{part}, {name}", mine.get(name), theirs.get(name)
+            raise CheckpointError(
+                f"{self.folder / 'last.npz'}: another training: {part}: expected {mine}, "
+                f"got {theirs}"
+            )
+        return arrays, metadata["progress"]
+
+    def draw(self, rows: list[dict[str, Any]], probabilities: Array, test_set: Dataset) -> None:
+        """Write the pictures: curves, confusion matrix, worst mistakes, first filters."""
+        labels, classes = test_set.labels, test_set.classes
+        predictions = probabilities.argmax(axis=1)
+        stem = self.model.state_dict()["features.0.weight"]
+        plots.training_curves(rows, self.folder / "curves.png")
+        plots.confusion_matrix(labels, predictions, classes, self.folder / "confusion.png")
+        plots.worst_mistakes(
+            test_set.images, labels, probabilities, classes, self.folder / "mistakes.png"
+        )
+        plots.first_layer_filters(stem, self.folder / "filters.png")
+
+    def _write(self, name: str, text: str) -> None:
+        with atomic_write(self.folder / name) as file:
+            file.write(text.encode())
+
+
+def load_model(path: str | Path) -> tuple[SqueezeNet, dict[str, Any]]:
+    """Return the network of a checkpoint, in inference mode, and the checkpoint's metadata.
+
+    The metadata hold ``settings`` (with the ``mean`` and ``std`` of the input), ``classes`` and
+    ``image_size``.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged, or holds no network that `squeezenet` can build.
+    """
+    arrays, metadata = load_checkpoint(path)
+    try:
+        config = metadata["model"]
+        expand = {int(size): share for size, share in config["expand"].items()}
+        model = squeezenet(**(config | {"expand": expand}))
+        weights = {
+            name.removeprefix("model."): array
+            for name, array in arrays.items()
+            if name.startswith("model.")
+        }
+        model.load_state_dict(weights)
+        if len(metadata["classes"]) != config["num_classes"]:
+            raise ValueError("classes: expected one name for each class")
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: holds no network of this package ({error})") from error
+    model.eval()
+    return model, metadata
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    content = (np.ascontiguousarray(array).data for array in (dataset.images, dataset.labels))
+    return hashlib.sha256(b"".join(content)).hexdigest()

@@ -6,7 +6,9 @@ logits = model.forward(x)
 """
 
 from npsqueeze import data, functional, init, layers, optim, reference, schedules
+from npsqueeze.errors import CheckpointError, DataError, GradientError, TrainingError
 from npsqueeze.evaluation import evaluate
+from npsqueeze.gradient_check import gradcheck, gradcheck_directional, gradcheck_model
 from npsqueeze.kernels import get_num_threads, set_num_threads
 from npsqueeze.models import SqueezeNet, squeezenet
 from npsqueeze.runs import load_model
@@ -15,12 +17,19 @@ from npsqueeze.training import train
 from npsqueeze.version import __version__
 
 __all__ = [
+    "CheckpointError",
+    "DataError",
+    "GradientError",
     "SqueezeNet",
+    "TrainingError",
     "__version__",
     "data",
     "evaluate",
     "functional",
     "get_num_threads",
+    "gradcheck",
+    "gradcheck_directional",
+    "gradcheck_model",
     "init",
     "layers",
     "load_model",

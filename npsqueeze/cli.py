@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (GradientError, TrainingError) as error:
         status = FAILED
         message = str(error)
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, MemoryError) as error:
         status = WRONG_USE
         message = str(error)
     except KeyboardInterrupt:
@@ -89,6 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_train(parser: argparse.ArgumentParser) -> None:
     default = Settings()
     _add_data(parser)
+    parser.add_argument("--subset", type=int, metavar="N", help="train on N pictures, balanced")
     parser.add_argument(
         "--run", metavar="FOLDER", help="what is written goes here (default: runs/DATE)"
     )
@@ -145,7 +146,6 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         help="with CIFAR-10's .bin files (default: the checkout's subset, else the whole set "
         "fetched by `npsqueeze data fetch`)",
     )
-    parser.add_argument("--subset", type=int, metavar="N", help="train on N pictures, balanced")
 
 
 def _add_weights(parser: argparse.ArgumentParser) -> None:

@@ -17,9 +17,10 @@ from npsqueeze.data import (
     normalize,
     read_picture,
 )
-from npsqueeze.errors import CheckpointError
+from npsqueeze.errors import CheckpointError, GradientError
 from npsqueeze.evaluation import accuracy_line
 from npsqueeze.evaluation import evaluate as evaluate_model
+from npsqueeze.gradient_suite import check_all_operations, check_networks
 from npsqueeze.models import squeezenet
 from npsqueeze.runs import load_model
 from npsqueeze.summary import summary as summary_table
@@ -65,14 +66,11 @@ def train(
 
 
 def evaluate(
-    weights: str | None = None,
-    data: str | None = None,
-    subset: int | None = None,
-    threads: int | None = None,
+    weights: str | None = None, data: str | None = None, threads: int | None = None
 ) -> None:
     """Print the loss and the accuracy of a checkpoint."""
     net, metadata = load_model(_find_weights(weights))
-    _, test_set = _load_data(data, subset, 0)
+    _, test_set = _load_data(data)
     _set_threads(threads)
     settings = metadata["settings"]
     evaluation = evaluate_model(net, test_set, settings["mean"], settings["std"])
@@ -97,11 +95,20 @@ def predict(pictures: list[str], weights: str | None = None, top: int = 5) -> No
 
 
 def gradcheck(seed: int = 0) -> int:
-    """Check every operation and a small network; print a table; 1 if a check failed."""
-    from npsqueeze.gradient_suite import check_everything
-
-    print("compares every derived gradient with finite differences, in float64 …", flush=True)
-    return check_everything(seed)
+    """Check every operation and small networks; print a table; return 1 if a check failed."""
+    print("comparing every derived gradient with difference quotients, in float64 …", flush=True)
+    verdicts = check_all_operations(seed) + check_networks(seed)
+    width = max(len(name) for name, _ in verdicts)
+    print(f"{'operation':{width}}  points  kinks excluded  worst relative error  verdict")
+    for name, verdict in verdicts:
+        if isinstance(verdict, GradientError):
+            print(f"{name:{width}}  FAILED: {verdict}")
+        else:
+            numbers = f"{verdict.points:6}  {verdict.kinks:14}  {verdict.worst_error:20.1e}"
+            print(f"{name:{width}}  {numbers}  < {verdict.tolerance:.0e}")
+    failed = sum(isinstance(verdict, GradientError) for _, verdict in verdicts)
+    print(f"{len(verdicts) - failed} of {len(verdicts)} checks passed")
+    return int(failed > 0)
 
 
 def summary(
@@ -120,7 +127,9 @@ def fetch(folder: str | None = None, source: str | None = None) -> None:
     print(f"{fetch_cifar10(folder, source)}: all of CIFAR-10, every file as published")
 
 
-def _load_data(data: str | None, subset: int | None, seed: int) -> tuple[Dataset, Dataset]:
+def _load_data(
+    data: str | None, subset: int | None = None, seed: int = 0
+) -> tuple[Dataset, Dataset]:
     folder = find_data(data)
     train_set, test_set = load_cifar10(folder)
     if subset is not None:

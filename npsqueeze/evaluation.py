@@ -28,8 +28,10 @@ def evaluate(
     Raises
     ------
     ValueError
-        If the data set has other classes than the model, or pictures too small for it.
+        If the data set is empty or has another number of classes than the model, or its pictures
+        are too small.
     """
+    check_dataset(model, dataset)
     was_training = model.training
     model.eval()
     try:
@@ -41,6 +43,14 @@ def evaluate(
     loss, cache = F.softmax_cross_entropy_forward(logits, dataset.labels)
     accuracy = float(np.mean(logits.argmax(axis=1) == dataset.labels))
     return Evaluation(loss, accuracy, cache.probabilities)
+
+
+def check_dataset(model: SqueezeNet, dataset: Dataset) -> None:
+    """Raise ValueError if the model cannot learn or be tested with this data set."""
+    classes = model.config["num_classes"]
+    if len(dataset.classes) != classes:
+        raise ValueError(f"dataset: expected {classes} classes, got {len(dataset.classes)}")
+    model.output_shape(dataset.images.shape)
 
 
 def accuracy_line(accuracy: float, count: int) -> str:

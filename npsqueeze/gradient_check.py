@@ -60,7 +60,7 @@ def gradcheck(
     """
     arrays = _float64_copies("inputs", inputs)
     names = names or [f"inputs[{k}]" for k in range(len(arrays))]
-    generator = np.random.default_rng(seed)
+    generator = _generator(seed)
 
     def outputs(k: int, place: int, t: float) -> Array:
         moved = arrays[k].copy()
@@ -120,7 +120,7 @@ def gradcheck_directional(
     """
     arrays = _float64_copies("arrays", arrays)
     claims = _by_input(list(gradients), arrays, [f"arrays[{k}]" for k in range(len(arrays))])
-    generator = np.random.default_rng(seed)
+    generator = _generator(seed)
 
     def outputs(direction: list[Array], t: float) -> Array:
         return _as_output(function(*(x + t * u for x, u in zip(arrays, direction, strict=True))))
@@ -213,6 +213,8 @@ def _run(
 def _by_input(result: Any, arrays: list[Array], names: Sequence[str]) -> dict[int, Array]:
     """Return the gradients that a backward pass gave, each under the number of its input."""
     given = list(result) if isinstance(result, tuple | list) else [result]
+    while len(given) > len(arrays) and given[-1] is None:  # of an optional input that is not there
+        given.pop()
     floating = [k for k, array in enumerate(arrays) if array.dtype == np.float64]
     if len(given) not in (len(arrays), len(floating)):
         raise GradientError(
@@ -262,6 +264,11 @@ def _check_repeatable(y: Array, again: Array) -> None:
             "forward: expected the same result for the same inputs, got two "
             "(is a random mask drawn anew each time?)"
         )
+
+
+def _generator(seed: int) -> np.random.Generator:
+    # A stream of its own: the inputs may well be the first numbers of default_rng(seed).
+    return np.random.default_rng(seed).spawn(1)[0]
 
 
 def _batch_size(arrays: list[Array]) -> int:

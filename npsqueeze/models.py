@@ -297,7 +297,10 @@ def _check(config: Mapping[str, Any]) -> None:
         ("dropout", 0 <= config["dropout"] < 1, "a probability in [0, 1)"),
         (
             "stem",
-            len(stem) == 4 and all(isinstance(v, int) for v in stem) and min(stem[:3]) > 0,
+            len(stem) == 4
+            and all(isinstance(v, int) for v in stem)
+            and min(stem[:3]) > 0
+            and stem[3] >= 0,
             "four ints (channels, kernel_size, stride, padding)",
         ),
         (
@@ -308,12 +311,19 @@ def _check(config: Mapping[str, Any]) -> None:
         ("squeeze_ratio", 0 < config["squeeze_ratio"] <= 1, "a share in (0, 1]"),
         (
             "expand",
-            all(size % 2 == 1 and share >= 0 for size, share in shares.items())
+            all(size > 0 and size % 2 == 1 and share >= 0 for size, share in shares.items())
             and abs(sum(shares.values()) - 1) < 1e-9,
             "shares for odd kernel sizes that add up to 1",
         ),
-        ("width", config["width"] > 0, "a factor above 0"),
+        ("width", 0 < config["width"] < np.inf, "a finite factor above 0"),
     ]
     for name, holds, expected in requirements:
         if not holds:
             raise ValueError(f"{name}: expected {expected}, got {config[name]!r}")
+    for i in range(FIRE_MODULES):
+        _, expand = fire_channels(config, i)
+        if min(expand.values()) < 1:
+            raise ValueError(
+                "expand: expected at least one filter of each kernel size, got none of one in Fire "
+                f"module {i} with {sum(expand.values())} filters: larger shares, or a larger width"
+            )

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
@@ -23,10 +24,11 @@ from npsqueeze.data import (
     Channels,
     Dataset,
     batches_per_epoch,
+    normalize,
     training_batch,
 )
 from npsqueeze.errors import TrainingError
-from npsqueeze.evaluation import Evaluation, evaluate
+from npsqueeze.evaluation import Evaluation, check_dataset, evaluate
 from npsqueeze.layers import Dropout
 from npsqueeze.models import SqueezeNet
 from npsqueeze.optim import SGD, AdamW, Optimizer
@@ -70,7 +72,14 @@ class Settings:
                 )
         if self.optimizer not in ("sgd", "adamw"):
             raise ValueError(f"optimizer: expected sgd or adamw, got {self.optimizer!r}")
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise ValueError(f"seed: expected an int of at least 0, got {self.seed}")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(
+                f"label_smoothing: expected a number in [0, 1), got {self.label_smoothing}"
+            )
         learning_rate(self.schedule, self.lr, 0, 1, self.warmup)
+        normalize(np.zeros((3, 1, 1), np.uint8), self.mean, self.std)
         for name in ("mean", "std"):  # JSON, which a checkpoint keeps them in, has no tuples
             value = getattr(self, name)
             if not isinstance(value, int | float):
@@ -154,7 +163,7 @@ def train(
     TrainingError
         If the loss is no longer a number.
     ValueError, TypeError
-        If a setting is unknown or out of range.
+        If a setting is unknown or out of range, or a data set does not suit the model.
 
     Examples
     --------
@@ -183,6 +192,8 @@ class Trainer:
         settings: Settings,
         report: Callable[[str], None],
     ) -> None:
+        for dataset in (train_set, test_set):
+            check_dataset(model, dataset)
         self.model, self.train_set, self.test_set = model, train_set, test_set
         self.settings, self.report = settings, report
         self.optimizer = settings.build_optimizer(model)

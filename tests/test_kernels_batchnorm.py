@@ -158,3 +158,13 @@ def test_constant_moments_pass_the_scaled_gradient_alone():
     assert_close(db, dy.sum(axis=(0, 2)), 1e-14)
     xhat = (x - mean[:, None]) * inverse[:, None]
     assert_close(dw, (dy * xhat).sum(axis=(0, 2)), 1e-14)
+
+
+def test_gradients_of_the_parameters_are_summed_in_float64():
+    # In float32 the sum would stay at 2**25: adding 1 to it rounds away.
+    dy = np.ones((1000, 1, 1), np.float32)
+    dy[0] = 2**25
+    x, dx, one, zero = np.ones_like(dy), np.empty_like(dy), np.ones(1, np.float32), np.zeros(1)
+    dw, db = np.empty((2, 1), np.float32)
+    normalize_backward(dy, x, zero.astype(np.float32), one, one, dx, dw, db, False)
+    assert db[0] == dw[0] == np.float32(2**25 + 999)

@@ -354,6 +354,9 @@ def all_results() -> Iterator[tuple[str, tuple[Array, ...]]]:
     yield "max pooling", (y, functional.max_pool2d_backward(dy, max_cache))
     y, avg_cache = functional.avg_pool2d_forward(x, 3, 2, ceil_mode=True)
     yield "average pooling", (y, functional.avg_pool2d_backward(dy, avg_cache))
+    y, relu_cache = functional.relu_forward(x)
+    dy = random_array(8, y.shape, np.float32)
+    yield "relu", (y, functional.relu_backward(dy, relu_cache))
 
 
 def small_results() -> list[list[float]]:

@@ -40,6 +40,16 @@ def max_pool(case: PoolCase, x: Array) -> tuple[Array, Array]:
     return y, winner
 
 
+def with_special_values(case: PoolCase, dtype: type) -> Array:
+    """Return the case's x; where it has ties, a quarter is NaN and a quarter infinite."""
+    x = case.array(dtype)
+    if case.ties:
+        x[x == 1] = np.nan
+        x[x == -1] = -np.inf
+        x[x > 1] = np.inf
+    return x
+
+
 def one_window(x: Array) -> tuple[float, int]:
     """Return maximum and winner of a single window over all of x (H, W)."""
     case = PoolCase((1, 1, *x.shape), x.shape, (1, 1), (0, 0), False, False, 0)
@@ -64,7 +74,7 @@ def divisors(case: PoolCase, count_include_pad: bool) -> Array:
 @given(pool_cases(), dtypes)
 @settings(max_examples=EXAMPLES)
 def test_max_pool_is_that_of_the_loops(case, dtype):
-    x = case.array(dtype)
+    x = with_special_values(case, dtype)
     y, winner = max_pool(case, x)
     np.testing.assert_array_equal(y, reference.max_pool2d(x, **case.options))
     planes = x.reshape(*x.shape[:2], -1)
@@ -75,7 +85,7 @@ def test_max_pool_is_that_of_the_loops(case, dtype):
 @given(pool_cases(), dtypes)
 @settings(max_examples=EXAMPLES)
 def test_max_pool_backward_is_that_of_the_loops(case, dtype):
-    x = case.array(dtype)
+    x = with_special_values(case, dtype)
     y, winner = max_pool(case, x)
     dy = random_array((case.seed, 1), y.shape, dtype)
     dx = np.full(x.shape, np.nan, dtype)
@@ -106,6 +116,8 @@ def test_a_nan_wins_wherever_it_stands(place):
 def test_of_several_nan_the_last_gets_the_gradient():
     x = np.array([[np.nan, 1.0], [np.nan, np.inf]])
     assert one_window(x)[1] == 2
+    assert one_window(np.array([[np.nan, np.nan], [1.0, np.nan]]))[1] == 3
+    assert one_window(np.array([[1.0, np.nan, np.nan], [1.0, np.nan, 2.0]]))[1] == 4
     expected = reference.max_pool2d_backward(np.full((1, 1, 1, 1), 7.0), x[None, None], 2)
     assert expected.ravel().tolist() == [0, 0, 7, 0]
 

@@ -28,13 +28,14 @@ def kernel(parallel: bool = False) -> Callable[[Callable[..., Any]], Any]:
 
     `error_model="numpy"` drops Python's check for division by zero, which keeps loops from being
     vectorised. `fastmath={"contract"}` lets a*b + c become one fused instruction; the full fastmath
-    would assume that there is no NaN and reorder sums.
+    would assume that there is no NaN and reorder sums. The GIL is kept, so two Python threads take
+    turns: Numba's simplest threading layer cannot run two parallel regions at once.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        compiled = numba.njit(
-            parallel=parallel, error_model="numpy", fastmath={"contract"}, nogil=True
-        )(function)
+        compiled = numba.njit(parallel=parallel, error_model="numpy", fastmath={"contract"})(
+            function
+        )
         if not numba.config.DISABLE_JIT:
             compiled._cache = KernelCache(function)
         return compiled
@@ -51,8 +52,8 @@ def set_num_threads(count: int) -> None:
         If `count` is below 1 or above that number.
     """
     largest = numba.config.NUMBA_NUM_THREADS
-    if not 1 <= count <= largest:
-        raise ValueError(f"count: expected 1 to {largest} threads, got {count}")
+    if not isinstance(count, int) or not 1 <= count <= largest:
+        raise ValueError(f"count: expected 1 to {largest} threads, got {count!r}")
     numba.set_num_threads(count)
 
 

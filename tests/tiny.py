@@ -1,0 +1,45 @@
+"""What the tests of whole networks share: networks and data small enough to train in a blink."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import npsqueeze as nps
+from npsqueeze.data import Dataset, load_cifar10
+from npsqueeze.models import SqueezeNet
+
+EMBEDDED = Path(__file__).parents[1] / "data" / "cifar-10-subset"
+WIDTH = 1 / 16
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Run a module's tests on one thread: waiting for a second one costs tiny networks more."""
+    before = nps.get_num_threads()
+    nps.set_num_threads(1)
+    yield
+    nps.set_num_threads(before)
+
+
+def tiny_network(**options: Any) -> SqueezeNet:
+    """Return a network for pictures of 8x8 pixels or more, with about 4,000 parameters."""
+    return nps.squeezenet("cifar", **({"num_classes": 10, "seed": 0, "width": WIDTH} | options))
+
+
+def embedded_pictures(count: int, size: int = 16) -> Dataset:
+    """Return `count` embedded pictures, equally many of each class, halved to `size` pixels."""
+    train_set, _ = load_cifar10(EMBEDDED)
+    chosen = train_set.subset(count, seed=0)
+    step = chosen.images.shape[2] // size
+    return Dataset(chosen.images[:, :, ::step, ::step].copy(), chosen.labels)
+
+
+def digest(model: SqueezeNet) -> str:
+    """Return the SHA-256 of the state, names included."""
+    state = hashlib.sha256()
+    for name, array in model.state_dict().items():
+        state.update(name.encode() + array.tobytes())
+    return state.hexdigest()

@@ -14,7 +14,7 @@ from npsqueeze.schedules import SCHEDULES
 from npsqueeze.training import Settings
 from npsqueeze.version import __version__
 
-FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
+FAILED, WRONG_USE = 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = WRONG_USE
         message = str(error)
     except KeyboardInterrupt:
-        status = INTERRUPTED
+        status = commands.INTERRUPTED
         message = "interrupted"
     print(f"npsqueeze: {message}", file=sys.stderr)
     return status
@@ -74,7 +74,11 @@ def build_parser() -> argparse.ArgumentParser:
         "summary", commands.summary, "show layers, shapes, parameters, operations, memory"
     )
     summary.add_argument(
-        "model", nargs="?", choices=VERSIONS, help="which SqueezeNet (default: cifar)"
+        "model",
+        nargs="?",
+        choices=VERSIONS,
+        default="cifar",  # with nargs="?", argparse takes SUPPRESS for a choice
+        help="which SqueezeNet (default: cifar)",
     )
     summary.add_argument(
         "--input", dest="size", type=int, metavar="PIXELS", help="height and width of the picture"

@@ -27,6 +27,7 @@ from npsqueeze.summary import summary as summary_table
 from npsqueeze.training import Settings
 from npsqueeze.training import train as train_model
 
+INTERRUPTED = 130  # what a shell reports after Ctrl-C
 RECIPE_NETWORK: dict[str, Any] = {"batch_norm": True, "bypass": "simple", "dropout": 0.0}
 SUMMARY_INPUT = {"1.0": 227, "1.1": 227, "cifar": 32}
 
@@ -39,8 +40,8 @@ def train(
     threads: int | None = None,
     model: str = "cifar",
     **options: Any,
-) -> None:
-    """Train, telling what goes on; the last line is the accuracy."""
+) -> int:
+    """Train, telling what goes on; the last line is the accuracy. Return 130 after a Ctrl-C."""
     names = {field.name for field in fields(Settings)}
     settings = {name: value for name, value in options.items() if name in names}
     network = {name: value for name, value in options.items() if name not in names}
@@ -59,10 +60,12 @@ def train(
     print(f"SqueezeNet {model}: {parameters:,} parameters; this run is kept in {folder}/")
     _set_threads(threads)
     history = train_model(net, train_set, test_set, run=folder, resume=resume, **settings)
-    if history.evaluation:
-        pictures = ", ".join(path.name for path in sorted(folder.glob("*.png")))
-        print(f"{folder}/: {pictures}")
-        print(accuracy_line(history.evaluation.accuracy, len(test_set)))
+    if history.evaluation is None:
+        return INTERRUPTED
+    pictures = ", ".join(path.name for path in sorted(folder.glob("*.png")))
+    print(f"{folder}/: {pictures}")
+    print(accuracy_line(history.evaluation.accuracy, len(test_set)))
+    return 0
 
 
 def evaluate(
@@ -112,13 +115,14 @@ def gradcheck(seed: int = 0) -> int:
 
 
 def summary(
-    model: str = "cifar", size: int | None = None, classes: int | None = None, **network: Any
+    model: str, size: int | None = None, classes: int | None = None, **network: Any
 ) -> None:
     """Print the table of a network."""
     size = SUMMARY_INPUT[model] if size is None else size
-    count = classes or (10 if model == "cifar" else 1000)
+    if classes is None:
+        classes = 10 if model == "cifar" else 1000
     print(
-        summary_table(squeezenet(model, num_classes=count, seed=0, **network), (1, 3, size, size))
+        summary_table(squeezenet(model, num_classes=classes, seed=0, **network), (1, 3, size, size))
     )
 
 
@@ -158,4 +162,4 @@ def _set_threads(threads: int | None) -> None:
     count = kernels.get_num_threads()
     compiled = kernels.is_compiled()
     first = "" if compiled else "; compiling the kernels for this CPU, once (about half a minute)"
-    print(f"{count} threads{first} …", flush=True)
+    print(f"{count} {'thread' if count == 1 else 'threads'}{first} …", flush=True)

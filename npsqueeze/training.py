@@ -49,7 +49,7 @@ class Settings:
         If a setting is out of its range.
     """
 
-    epochs: int = 15
+    epochs: int = 12
     batch_size: int = 64
     optimizer: str = "sgd"
     lr: float = 0.1

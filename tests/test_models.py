@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import npsqueeze as nps
@@ -336,8 +336,8 @@ def test_gradients_of_the_whole_network(config, height, width, seed):
             point[...] = start
         return difference / (2 * step)
 
-    numeric, half = quotient(1e-3), quotient(5e-4)
     analytic = sum(np.sum(g * u) for g, u in zip(gradients, direction, strict=True))
-    scale = max(abs(numeric), abs(analytic))
-    assume(abs(numeric - half) <= 3e-7 * scale)  # no kink of a ReLU or maximum in between
-    assert abs(analytic - numeric) <= 1e-6 * scale
+    # Between the two points of a wide step may lie a kink (of a ReLU, of a maximum), and rounding
+    # spoils a narrow one; a wrong gradient agrees with neither.
+    numeric = np.array([quotient(step) for step in (1e-4, 1e-5, 1e-6, 1e-7)])
+    assert np.min(abs(numeric - analytic)) <= 1e-6 * abs(analytic)

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 import npsqueeze as nps
@@ -45,7 +46,8 @@ def test_lines_and_totals(model, shape):
         assert counts[-1] == (sum(p.data.size for p in layer.parameters()), layer.macs(shape))
         shape = layer.output_shape(shape)
     name, parameters, macs, memory = cells(total)
-    assert (name, number(parameters), number(macs)) == ("total", *map(sum, zip(*counts)))
+    assert name == "total"
+    assert [number(parameters), number(macs)] == np.sum(counts, axis=0).tolist()
     assert number(parameters) == sum(p.data.size for p in model.parameters())
     megabytes = sum(float(cells(row)[-1].removesuffix(" MiB")) for row in rows)
     assert float(memory.removesuffix(" MiB")) == pytest.approx(megabytes, abs=0.005 * len(rows))
@@ -58,7 +60,7 @@ def test_the_stem_and_a_fire_module_of_1_0():
         "features.0", "Conv2d 7x7/2", "1x96x111x111", "14,208", "173,873,952",
         f"{4 * 96 * pixels / 2**20:.2f} MiB",
     ]  # fmt: skip
-    assert 173_873_952 == pixels * 96 * 3 * 7 * 7
+    assert pixels * 96 * 3 * 7 * 7 == 173_873_952
     fire = next(line for line in lines if line.startswith("features.3 "))
     assert cells(fire)[:5] == [
         "features.3", "Fire squeeze 16, expand1x1 64, expand3x3 64", "1x128x55x55", "11,920",

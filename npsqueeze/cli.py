@@ -127,7 +127,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     for name in ("mean", "std"):
         add(name, _channels, "of the input, one number or three", metavar="R[,G,B]")
     add("seed", int, "of weights, order, augmentation and dropout")
-    parser.add_argument("--model", choices=VERSIONS, help="which SqueezeNet (default: cifar)")
+    parser.add_argument(
+        "--model", dest="version", choices=VERSIONS, help="which SqueezeNet (default: cifar)"
+    )
     _add_model(parser)
 
 

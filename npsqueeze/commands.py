@@ -22,13 +22,18 @@ from npsqueeze.evaluation import accuracy_line
 from npsqueeze.evaluation import evaluate as evaluate_model
 from npsqueeze.gradient_suite import check_all_operations, check_networks
 from npsqueeze.models import squeezenet
-from npsqueeze.runs import load_model
+from npsqueeze.runs import load_model, read_run
 from npsqueeze.summary import summary as summary_table
 from npsqueeze.training import Settings
 from npsqueeze.training import train as train_model
 
 INTERRUPTED = 130  # what a shell reports after Ctrl-C
-RECIPE_NETWORK: dict[str, Any] = {"batch_norm": True, "bypass": "simple", "dropout": 0.0}
+RECIPE_NETWORK: dict[str, Any] = {
+    "version": "cifar",
+    "batch_norm": True,
+    "bypass": "simple",
+    "dropout": 0.0,
+}
 SUMMARY_INPUT = {"1.0": 227, "1.1": 227, "cifar": 32}
 
 
@@ -38,7 +43,6 @@ def train(
     run: str | None = None,
     resume: bool = False,
     threads: int | None = None,
-    model: str = "cifar",
     **options: Any,
 ) -> int:
     """Train, telling what goes on; the last line is the accuracy. Return 130 after a Ctrl-C."""
@@ -49,18 +53,26 @@ def train(
         raise ValueError("--resume: expected the folder of the run in --run FOLDER, got none")
     folder = Path(run or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}")
 
-    train_set, test_set = _load_data(data, subset, settings.get("seed", 0))
-    net = squeezenet(
-        model,
-        num_classes=len(train_set.classes),
-        seed=settings.get("seed", 0),
-        **(RECIPE_NETWORK | network),
-    )
+    if resume:  # what is not said is as it was
+        stored_network, stored_settings = read_run(folder)
+        network, settings = stored_network | network, stored_settings | settings
+    else:
+        network = RECIPE_NETWORK | network
+
+    seed = settings.get("seed", Settings.seed)
+    train_set, test_set = _load_data(data, subset, seed)
+    network |= {"num_classes": len(train_set.classes), "seed": seed}
+    net = squeezenet(**network)
     parameters = sum(parameter.data.size for parameter in net.parameters())
-    print(f"SqueezeNet {model}: {parameters:,} parameters; this run is kept in {folder}/")
+    version = net.config["version"]
+    print(f"SqueezeNet {version}: {parameters:,} parameters; this run is kept in {folder}/")
     _set_threads(threads)
     history = train_model(net, train_set, test_set, run=folder, resume=resume, **settings)
     if history.evaluation is None:
+        hint = f"npsqueeze train --run {folder} --resume"
+        hint += f" --data {data}" if data else ""
+        hint += f" --subset {subset}" if subset else ""
+        print(f"to go on: {hint}")
         return INTERRUPTED
     pictures = ", ".join(path.name for path in sorted(folder.glob("*.png")))
     print(f"{folder}/: {pictures}")

@@ -38,11 +38,6 @@ class Run:
             "data": _fingerprint(train_set),
         }
 
-    @property
-    def resume_hint(self) -> str:
-        """The command that goes on with this run."""
-        return f"npsqueeze train --run {self.folder} --resume"
-
     def create(self) -> None:
         """Make the folder, with its configuration.
 
@@ -53,8 +48,7 @@ class Run:
         """
         if (self.folder / "last.npz").exists():
             raise CheckpointError(
-                f"{self.folder}: holds a training already; go on with `{self.resume_hint}`, "
-                "or name another folder"
+                f"{self.folder}: holds a training already; resume it, or name another folder"
             )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -120,6 +114,21 @@ class Run:
             file.write(text.encode())
 
 
+def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the metaparameters of a run's network, and its settings.
+
+    Raises
+    ------
+    CheckpointError
+        If the run has no readable `last.npz`.
+    """
+    _, metadata = load_checkpoint(folder / "last.npz")
+    try:
+        return _network(metadata), dict(metadata["settings"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{folder / 'last.npz'}: holds no training ({error})") from error
+
+
 def load_model(path: str | Path) -> tuple[SqueezeNet, dict[str, Any]]:
     """Return the network of a checkpoint, in inference mode, and the checkpoint's metadata.
 
@@ -133,9 +142,8 @@ def load_model(path: str | Path) -> tuple[SqueezeNet, dict[str, Any]]:
     """
     arrays, metadata = load_checkpoint(path)
     try:
-        config = metadata["model"]
-        expand = {int(size): share for size, share in config["expand"].items()}
-        model = squeezenet(**(config | {"expand": expand}))
+        config = _network(metadata)
+        model = squeezenet(**config)
         weights = {
             name.removeprefix("model."): array
             for name, array in arrays.items()
@@ -144,10 +152,16 @@ def load_model(path: str | Path) -> tuple[SqueezeNet, dict[str, Any]]:
         model.load_state_dict(weights)
         if len(metadata["classes"]) != config["num_classes"]:
             raise ValueError("classes: expected one name for each class")
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path}: holds no network of this package ({error})") from error
     model.eval()
     return model, metadata
+
+
+def _network(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metaparameters; JSON has made strings of the kernel sizes."""
+    config = metadata["model"]
+    return config | {"expand": {int(size): share for size, share in config["expand"].items()}}
 
 
 def _fingerprint(dataset: Dataset) -> str:

@@ -6,6 +6,7 @@ than the step, the arrays of model and optimiser, and the metrics so far.
 
 import math
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -125,6 +126,12 @@ class History:
     evaluation: Evaluation | None
 
 
+def say(text: str) -> None:
+    """Print a line at once, above a progress bar if there is one."""
+    tqdm.write(text)
+    sys.stdout.flush()
+
+
 def train(
     model: SqueezeNet,
     train_set: Dataset,
@@ -132,7 +139,7 @@ def train(
     *,
     run: str | Path | None = None,
     resume: bool = False,
-    report: Callable[[str], None] = tqdm.write,
+    report: Callable[[str], None] = say,
     **settings: Any,
 ) -> History:
     """Train a model, and evaluate it after every epoch.
@@ -222,7 +229,7 @@ class Trainer:
                     if run is None:
                         raise KeyboardInterrupt
                     run.save(self.arrays(), asdict(progress))
-                    self.report(f"stopped after step {progress.step}; to go on: {run.resume_hint}")
+                    self.report(f"stopped after step {progress.step}; saved in {run.folder}")
                     return History(progress.rows, None)
         if evaluation is None:  # resumed after its end
             evaluation = evaluate(self.model, self.test_set, settings.mean, settings.std)

@@ -15,7 +15,7 @@ from npsqueeze.cli import main
 from npsqueeze.data import load_cifar10
 from npsqueeze.data.cifar10 import CLASSES
 from tests import tiny
-from tests.tiny import EMBEDDED
+from tests.tiny import EMBEDDED, digest, interrupt_after
 
 one_thread = tiny.one_thread
 
@@ -139,6 +139,35 @@ def test_train_names_a_run_after_the_date(capsys, tmp_path, data, monkeypatch):
 def test_resume_of_a_finished_run(capsys, run, data):
     lines = succeed(capsys, "train", "--data", data, "--run", run, *TINY, "--resume")
     assert lines[-1] == succeed(capsys, "eval", "--weights", run / "last.npz", "--data", data)[-1]
+
+
+def test_a_stopped_run_says_how_to_go_on(capsys, tmp_path, data, monkeypatch):
+    arguments = [
+        "train",
+        "--data",
+        data,
+        "--subset",
+        "80",
+        *TINY,
+        "--head",
+        "linear",
+        "--lr",
+        "0.2",
+    ]
+    whole = succeed(capsys, *arguments, "--run", tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 2)
+        command = [str(argument) for argument in (*arguments, "--run", tmp_path / "cut")]
+        assert main(command) == 130
+    hint = capsys.readouterr().out.splitlines()[-1]
+    assert (
+        hint
+        == f"to go on: npsqueeze train --run {tmp_path / 'cut'} --resume --data {data} --subset 80"
+    )
+    resumed = succeed(capsys, *hint.split()[4:])
+    assert resumed[-1] == whole[-1]
+    networks = [npsqueeze.load_model(tmp_path / name / "last.npz")[0] for name in ("cut", "whole")]
+    assert len({digest(network) for network in networks}) == 1
 
 
 def test_eval_prints_the_accuracy_of_the_training(capsys, tmp_path, data):

@@ -15,7 +15,7 @@ from npsqueeze.optim import SGD, AdamW
 from npsqueeze.runs import Run
 from npsqueeze.training import Settings, Trainer
 from tests import tiny
-from tests.tiny import digest, embedded_pictures, tiny_network
+from tests.tiny import digest, embedded_pictures, interrupt_after, tiny_network
 
 one_thread = tiny.one_thread
 
@@ -37,18 +37,6 @@ def train(model=None, **options):
     data = options.pop("data", PICTURES), TEST_PICTURES
     options = SETTINGS | {"report": lambda line: None} | options
     return model, nps.train(model, *data, **options)
-
-
-def interrupt_after(monkeypatch, *steps):
-    """Press Ctrl-C during these steps."""
-    take_step = Trainer.take_step
-
-    def step_with_ctrl_c(self):
-        if self.progress.step + 1 in steps:
-            os.kill(os.getpid(), signal.SIGINT)
-        return take_step(self)
-
-    monkeypatch.setattr(Trainer, "take_step", step_with_ctrl_c)
 
 
 def without_speed(rows):
@@ -134,9 +122,7 @@ def test_a_stopped_training_goes_on_exactly(tmp_path, monkeypatch, no_pictures, 
     assert signal.getsignal(signal.SIGINT) is handler
     assert stopped.evaluation is None
     assert len(stopped.rows) == step // 4
-    assert lines[-1] == (
-        f"stopped after step {step}; to go on: npsqueeze train --run {tmp_path / 'cut'} --resume"
-    )
+    assert lines[-1] == f"stopped after step {step}; saved in {tmp_path / 'cut'}"
     assert load_checkpoint(tmp_path / "cut" / "last.npz")[1]["progress"]["step"] == step
 
     model, resumed = train(run=tmp_path / "cut", resume=True, **options)

@@ -1,6 +1,8 @@
 """What the tests of whole networks share: networks and data small enough to train in a blink."""
 
 import hashlib
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 import npsqueeze as nps
 from npsqueeze.data import Dataset, load_cifar10
 from npsqueeze.models import SqueezeNet
+from npsqueeze.training import Trainer
 
 EMBEDDED = Path(__file__).parents[1] / "data" / "cifar-10-subset"
 WIDTH = 1 / 16
@@ -43,3 +46,15 @@ def digest(model: SqueezeNet) -> str:
     for name, array in model.state_dict().items():
         state.update(name.encode() + array.tobytes())
     return state.hexdigest()
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
+    """Press Ctrl-C during these steps."""
+    take_step = Trainer.take_step
+
+    def step_with_ctrl_c(self: Trainer) -> int:
+        if self.progress.step + 1 in steps:
+            os.kill(os.getpid(), signal.SIGINT)
+        return take_step(self)
+
+    monkeypatch.setattr(Trainer, "take_step", step_with_ctrl_c)

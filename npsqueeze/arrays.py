@@ -8,6 +8,9 @@ import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
 
+ANY_RANK = (1, 2, 3, 4)
+"""The numbers of dimensions that an operation takes which treats each element by itself."""
+
 
 def as_float_array(name: str, value: Any, ndim: int | tuple[int, ...]) -> Array:
     """Return `value` as the kernels want it: float32 or float64, C-contiguous, writable.

@@ -1,19 +1,17 @@
 """Checkpoints: named arrays and metadata in one .npz file, written whole or not at all."""
 
-import contextlib
 import io
 import json
 import os
-import secrets
 import zipfile
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, BinaryIO
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from npsqueeze.arrays import Array
 from npsqueeze.errors import CheckpointError
+from npsqueeze.files import atomic_write
 
 FORMAT = 1
 HEADER = "npsqueeze"  # this array holds the format number, the names and the metadata
@@ -96,32 +94,3 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dic
     if names != list(arrays):  # the archive's checksums do not cover its own table of contents
         raise CheckpointError(f"{path}: damaged: expected the arrays {names}, got {list(arrays)}")
     return arrays, metadata
-
-
-@contextlib.contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a file that takes the name `path` only once it is complete and on the disk.
-
-    On an exception the new file is removed, and an old one of that name stays as it was.
-    """
-    path = Path(path)
-    # In the same folder, because a rename is atomic only within one file system.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    # The rename itself lasts through a power cut once the folder is on the disk, too; Windows
-    # does not open folders.
-    with contextlib.suppress(OSError):
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

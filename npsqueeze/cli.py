@@ -110,7 +110,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     add("epochs", int, "how often to see every picture")
     add("batch_size", int, "pictures a step")
     recipe.add_argument("--optimizer", choices=("sgd", "adamw"), help="(default: sgd)")
-    add("lr", float, "highest learning rate")
+    recipe.add_argument(
+        "--lr", type=float, help="highest learning rate (default: 0.1, of AdamW 0.002)"
+    )
     add("momentum", float, "of SGD")
     recipe.add_argument(
         "--nesterov",
@@ -156,7 +158,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def _add_weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--weights", metavar="FILE", help="a checkpoint (default: best.npz of the newest run)"
+        "--weights", metavar="FILE", help="a checkpoint (default: last.npz of the newest run)"
     )
 
 

@@ -174,7 +174,9 @@ def judge(report: Report, batch_size: int) -> Report:
                 f"{LARGEST_SHARE_OF_KINKS:.0%}: choose other values"
             )
     if failures:
-        raise GradientError("\n".join(failures))
+        error = GradientError("\n".join(failures))
+        error.report = report
+        raise error
     return report
 
 

@@ -1,5 +1,7 @@
 """The errors that are npsqueeze's own; everything else raises `ValueError` or `TypeError`."""
 
+from typing import Any
+
 
 class DataError(ValueError):
     """A data file is missing, damaged or not what it claims to be."""
@@ -14,4 +16,9 @@ class TrainingError(RuntimeError):
 
 
 class GradientError(AssertionError):
-    """A gradient check failed: the message names the worst element, both values and their ratio."""
+    """A gradient check failed: the message names the worst element, both values and their ratio.
+
+    `report` is the whole `Report` of the check, where it got so far as to compare numbers.
+    """
+
+    report: Any = None

@@ -14,13 +14,23 @@ def generator(key: tuple[int, ...]) -> np.random.Generator:
     Parameters
     ----------
     key : tuple of int
-        Non-negative numbers, here always (seed, purpose, step).
+        A seed from 0 to 2¹²⁸ - 1 and further numbers from 0 to 2³² - 1, here always (seed, purpose,
+        step). Within these bounds no two keys are the same to NumPy, which cuts larger numbers into
+        words of 32 bits and would not tell (2³², 1) from (0, 1, 1).
 
     Raises
     ------
     ValueError
-        If a part of `key` is no non-negative int.
+        If a part of `key` is no such number.
     """
-    if not all(isinstance(part, Integral) and part >= 0 for part in key):
-        raise ValueError(f"seed, step: expected ints of at least 0, got the key {key}")
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+    bounds = [2**128] + [2**32] * (len(key) - 1)
+    if not key or not all(
+        isinstance(part, Integral) and 0 <= part < bound
+        for part, bound in zip(key, bounds, strict=True)
+    ):
+        raise ValueError(
+            "seed, step: expected ints of at least 0, the seed below 2**128 and the step below "
+            f"2**32, got the key {key}"
+        )
+    sequence = np.random.SeedSequence(key[0], spawn_key=key[1:])
+    return np.random.Generator(np.random.Philox(sequence))

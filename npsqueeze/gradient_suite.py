@@ -183,8 +183,9 @@ def _fire_pair(
     """Return the Fire module as a pair that takes and returns its parameters one by one."""
 
     def forward(x: Array, *arrays: Array) -> tuple[Array, Any]:
-        parameters = {name: array.copy() for name, array in statistics.items()}
-        parameters |= zip(names, arrays, strict=True)
+        parameters = dict(zip(names, arrays, strict=True))
+        if "squeeze_norm.weight" in parameters:
+            parameters |= {name: array.copy() for name, array in statistics.items()}
         return F.fire_forward(x, parameters, **options)
 
     def backward(dy: Array, cache: Any) -> tuple[Array, ...]:

@@ -11,21 +11,12 @@ The schemes below choose Var w so that the variance stays the same through the n
 import math
 
 import numpy as np
-import numpy.typing as npt
 
 from npsqueeze.arrays import Array
 
 
-def normal(
-    shape: tuple[int, ...],
-    generator: np.random.Generator,
-    std: float,
-    dtype: npt.DTypeLike = np.float32,
-) -> Array:
-    """Draw weights from N(0, std²).
-
-    The draw is made in float64 and then rounded, so that a float32 network and its float64 twin
-    start from the same numbers.
+def normal(shape: tuple[int, ...], generator: np.random.Generator, std: float) -> Array:
+    """Draw float64 weights from N(0, std²); a float32 parameter rounds what is assigned to it.
 
     Raises
     ------
@@ -34,12 +25,10 @@ def normal(
     """
     if not isinstance(generator, np.random.Generator):
         raise TypeError(f"generator: expected a numpy.random.Generator, got {generator!r}")
-    return generator.normal(0.0, std, shape).astype(dtype)
+    return generator.normal(0.0, std, shape)
 
 
-def he_normal(
-    shape: tuple[int, ...], generator: np.random.Generator, dtype: npt.DTypeLike = np.float32
-) -> Array:
+def he_normal(shape: tuple[int, ...], generator: np.random.Generator) -> Array:
     """Draw weights from N(0, 2 / fan_in), for layers that follow a ReLU.
 
     The input is x = max(0, y') of a y' symmetric about 0: half of y'² is cut away, hence
@@ -51,8 +40,10 @@ def he_normal(
         (F, C, kh, kw) or (out, in).
     generator : numpy.random.Generator
         The only source of randomness.
-    dtype : dtype
-        Type of the result.
+
+    Returns
+    -------
+    float64 array of that shape
 
     Raises
     ------
@@ -64,12 +55,10 @@ def he_normal(
     He, Zhang, Ren and Sun, "Delving deep into rectifiers", ICCV 2015, equation 10.
     """
     fan_in, _ = fans(shape)
-    return normal(shape, generator, math.sqrt(2 / fan_in), dtype)
+    return normal(shape, generator, math.sqrt(2 / fan_in))
 
 
-def xavier_normal(
-    shape: tuple[int, ...], generator: np.random.Generator, dtype: npt.DTypeLike = np.float32
-) -> Array:
+def xavier_normal(shape: tuple[int, ...], generator: np.random.Generator) -> Array:
     """Draw weights from N(0, 2 / (fan_in + fan_out)), for layers without a ReLU before them.
 
     Without a ReLU E[x²] = Var x, and Var y = Var x asks for fan_in · Var w = 1. Backwards, dx is a
@@ -83,7 +72,7 @@ def xavier_normal(
     Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks",
     AISTATS 2010, equation 12 (the variance, here of a normal distribution).
     """
-    return normal(shape, generator, math.sqrt(2 / sum(fans(shape))), dtype)
+    return normal(shape, generator, math.sqrt(2 / sum(fans(shape))))
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -6,7 +6,6 @@ A layer holds its parameters and the cache between `forward` and `backward`; the
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -26,7 +25,10 @@ Size = int | tuple[int, int]
 
 
 class Conv2d(Module):
-    """Convolution: `weight` (F, C/groups, kh, kw), and `bias` (F,) unless switched off."""
+    """Convolution: `weight` (F, C/groups, kh, kw), and `bias` (F,) unless switched off.
+
+    Both start at zero; draw the weights with `npsqueeze.init`, as SqueezeNet does.
+    """
 
     def __init__(
         self,
@@ -83,7 +85,10 @@ class Conv2d(Module):
 
 
 class Linear(Module):
-    """The fully connected layer: `weight` (out, in) and `bias` (out,)."""
+    """The fully connected layer: `weight` (out, in) and `bias` (out,).
+
+    Both start at zero; draw the weights with `npsqueeze.init`, as SqueezeNet does.
+    """
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
@@ -169,10 +174,11 @@ class Dropout(Elementwise):
     """Dropout with probability p.
 
     The mask of each training pass is drawn from (seed, `DROPOUT`, step); `step` counts the passes,
-    and a training that resumes sets it.
+    and a training that resumes sets it. Two dropout layers of one network need different seeds:
+    with the same one, they would drop the same places.
     """
 
-    def __init__(self, p: float = 0.5, seed: int = 0) -> None:
+    def __init__(self, p: float = 0.5, *, seed: int) -> None:
         super().__init__()
         self.p, self.seed, self.step = p, seed, 0
 
@@ -265,7 +271,9 @@ class GlobalAvgPool2d(Module):
 
 
 class Fire(Module):
-    """The Fire module: squeeze, expand, join; its parameters are those of `fire_forward`.
+    """The Fire module: squeeze, expand, join.
+
+    Its convolutions and normalisations hold the parameters; `fire_forward` does the work.
 
     Parameters
     ----------
@@ -277,6 +285,11 @@ class Fire(Module):
     batch_norm : bool
         Normalise before both ReLUs; the convolutions before them then have no bias, which the
         normalisation would take away again.
+
+    Raises
+    ------
+    ValueError
+        If a kernel size is even, the bypass unknown, or a simple one had to change the channels.
     """
 
     def __init__(
@@ -289,6 +302,10 @@ class Fire(Module):
     ) -> None:
         super().__init__()
         channels = sum(expand.values())
+        if any(size % 2 == 0 for size in expand):
+            raise ValueError(
+                f"expand: expected odd kernel sizes, got {', '.join(map(str, expand))}"
+            )
         if bypass not in BYPASSES:
             raise ValueError(f"bypass: expected one of {', '.join(BYPASSES)}, got {bypass!r}")
         if bypass == "simple" and channels != in_channels:
@@ -296,36 +313,26 @@ class Fire(Module):
                 f"bypass: a simple one needs as many channels out as in, got {channels} "
                 f"and {in_channels}"
             )
-        self.bypass = bypass
-        self.arrays: dict[str, Buffer] = {}
-        self._add_convolution("squeeze", (squeeze, in_channels, 1, 1), bias=not batch_norm)
+        self.bypass, self.out_channels = bypass, channels
+        bias = not batch_norm
+        self.layers: dict[str, Module] = {"squeeze": Conv2d(in_channels, squeeze, 1, bias=bias)}
         if batch_norm:
-            self._add_normalisation("squeeze_norm", squeeze)
+            self.layers["squeeze_norm"] = BatchNorm2d(squeeze)
         for size, count in sorted(expand.items()):
-            shape = (count, squeeze, size, size)
-            self._add_convolution(f"expand{size}x{size}", shape, bias=not batch_norm)
+            branch = Conv2d(squeeze, count, size, padding=size // 2, bias=bias)
+            self.layers[f"expand{size}x{size}"] = branch
         if batch_norm:
-            self._add_normalisation("expand_norm", channels)
+            self.layers["expand_norm"] = BatchNorm2d(channels)
         if bypass == "complex":
-            self._add_convolution("bypass", (channels, in_channels, 1, 1), bias=True)
+            self.layers["bypass"] = Conv2d(in_channels, channels, 1)
 
-    def _add_convolution(self, name: str, shape: Shape, bias: bool) -> None:
-        self.arrays[f"{name}.weight"] = Parameter(np.zeros(shape, np.float32))
-        if bias:
-            self.arrays[f"{name}.bias"] = Parameter(np.zeros(shape[0], np.float32))
-
-    def _add_normalisation(self, name: str, channels: int) -> None:
-        self.arrays |= {
-            f"{name}.{part}": buffer for part, buffer in BatchNorm2d(channels).named_buffers()
-        }
-
-    def members(self) -> Mapping[str, Any]:
-        """Return the parameters and buffers by name."""
-        return self.arrays
+    def members(self) -> Mapping[str, Module]:
+        """Return the convolutions and normalisations by name."""
+        return self.layers
 
     def forward(self, x: Array) -> Array:
         """Return `fire_forward` of x (N, C, H, W)."""
-        parameters = {name: buffer.data for name, buffer in self.arrays.items()}
+        parameters = {name: member.data for name, member in self.named_state()}
         y, self.cache = F.fire_forward(x, parameters, self.bypass, self.training)
         return y
 
@@ -338,21 +345,19 @@ class Fire(Module):
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return (N, ΣF, H, W)."""
-        channels = sum(len(w) for name, w in self._filters().items() if name.startswith("expand"))
-        return (shape[0], channels, *shape[2:])
+        return (shape[0], self.out_channels, *shape[2:])
 
     def macs(self, shape: Shape) -> int:
         """Return the sum over the convolutions, all of which have H·W output pixels."""
-        weights = sum(w.size for w in self._filters().values())
-        return shape[0] * shape[2] * shape[3] * weights
+        return sum(layer.macs(shape) for layer in self.layers.values())
 
     def activations(self, shape: Shape) -> int:
         """Return the numbers written by all steps, squeezed and expanded."""
-        steps = 3 if "squeeze_norm.weight" in self.arrays else 2  # convolve, normalise, rectify
-        squeezed = shape[0] * shape[2] * shape[3] * len(self.arrays["squeeze.weight"].data)
+        squeezed = self.layers["squeeze"].activations(shape)
         joined = math.prod(self.output_shape(shape))
-        shortcut = {"none": 0, "simple": 1, "complex": 2}[self.bypass]
-        return steps * squeezed + (steps + 1 + shortcut) * joined
-
-    def _filters(self) -> dict[str, Array]:
-        return {name: b.data for name, b in self.arrays.items() if b.data.ndim == 4}
+        convolved = sum(
+            layer.activations(shape) for layer in self.layers.values() if isinstance(layer, Conv2d)
+        )
+        passes = 2 if "squeeze_norm" in self.layers else 1  # normalise, rectify
+        added = self.bypass != "none"
+        return convolved + passes * (squeezed + joined) + (1 + added) * joined

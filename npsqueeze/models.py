@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from npsqueeze.arrays import Array
-from npsqueeze.functional.fire import BYPASSES
 from npsqueeze.generators import INITIALIZATION, generator
 from npsqueeze.init import SCHEMES, normal
 from npsqueeze.layers import (
@@ -21,32 +20,12 @@ from npsqueeze.layers import (
     ReLU,
     Sequential,
 )
+from npsqueeze.metaparameters import FIRE_MODULES, VERSIONS, complete, fire_channels, scaled
 from npsqueeze.module import Shape
 
-FIRE_MODULES = 8
-HEAD_STD = 0.01  # of the last convolution's weights: the first loss is then close to ln(classes)
+__all__ = ["VERSIONS", "SqueezeNet", "squeezenet"]
 
-_PAPER: dict[str, Any] = {
-    "batch_norm": False,
-    "bypass": "none",
-    "head": "conv",
-    "final_relu": True,
-    "dropout": 0.5,
-    "stem": (96, 7, 2, 0),
-    "pool_after": (1, 4, 8),
-    "base_e": 128,
-    "incr_e": 128,
-    "freq": 2,
-    "squeeze_ratio": 0.125,
-    "expand": {1: 0.5, 3: 0.5},
-    "width": 1.0,
-    "init": "he",
-}
-VERSIONS: dict[str, dict[str, Any]] = {
-    "1.0": _PAPER,
-    "1.1": _PAPER | {"stem": (64, 3, 2, 0), "pool_after": (1, 3, 5)},
-    "cifar": _PAPER | {"stem": (64, 3, 1, 1), "pool_after": (1, 3, 5), "final_relu": False},
-}
+HEAD_STD = 0.01  # of the last convolution's weights: the first loss is then close to ln(classes)
 
 
 def squeezenet(
@@ -108,12 +87,12 @@ def squeezenet(
     Returns
     -------
     SqueezeNet
-        In float32; ``.config`` holds every metaparameter.
+        In float32; ``.config`` holds every metaparameter, in plain Python types.
 
     Raises
     ------
     ValueError
-        If a metaparameter is not as stated.
+        If a metaparameter is not as stated; the message names it.
 
     References
     ----------
@@ -121,19 +100,7 @@ def squeezenet(
     size", 2016: table 1 (version 1.0), section 5.1 (metaparameters), section 6 (bypass).
     """
     given = {name: value for name, value in locals().items() if value is not None}
-    if version not in VERSIONS:
-        raise ValueError(f"version: expected one of {', '.join(VERSIONS)}, got {version!r}")
-    config = VERSIONS[version] | given
-    if config["head"] == "linear" and final_relu is None:
-        config["final_relu"] = False
-    if seed is None:
-        config["seed"] = int(np.random.SeedSequence().generate_state(1)[0])
-    config["num_classes"] = num_classes
-    config["stem"] = tuple(config["stem"])
-    config["pool_after"] = tuple(config["pool_after"])
-    config["expand"] = {int(size): share for size, share in config["expand"].items()}
-    _check(config)
-    return SqueezeNet(config)
+    return SqueezeNet(complete(given))
 
 
 class SqueezeNet(Module):
@@ -149,14 +116,8 @@ class SqueezeNet(Module):
         super().__init__()
         self.config = dict(config)
         self.features = Sequential(_features(config))
-        self.classifier = Sequential(_classifier(config, self.feature_channels))
+        self.classifier = Sequential(_classifier(config))
         self._initialize()
-
-    @property
-    def feature_channels(self) -> int:
-        """The channels that enter the classifier."""
-        fires = [layer for layer in self.features.layers.values() if isinstance(layer, Fire)]
-        return fires[-1].output_shape((1, 0, 1, 1))[1]
 
     def forward(self, x: Array) -> Array:
         """Return the logits (N, classes) of the images x (N, 3, H, W).
@@ -221,8 +182,8 @@ def _features(config: Mapping[str, Any]) -> dict[str, Module]:
     What torchvision has no layer for gets a name instead of a number, and shifts none.
     """
     batch_norm = config["batch_norm"]
-    channels = _scaled(config["stem"][0], config)
-    _, kernel_size, stride, padding = config["stem"]
+    channels, kernel_size, stride, padding = config["stem"]
+    channels = scaled(channels, config)
     stem = Conv2d(3, channels, kernel_size, stride, padding, bias=not batch_norm)
     layers: dict[str, Module] = {"0": stem}
     if batch_norm:
@@ -238,19 +199,23 @@ def _features(config: Mapping[str, Any]) -> dict[str, Module]:
     for unit in range(1, FIRE_MODULES + 2):
         if unit > 1:
             squeeze, expand = fire_channels(config, unit - 2)
+            filters = sum(expand.values())
             bypass = config["bypass"]
-            if bypass != "none":
-                same = channels == sum(expand.values())
-                bypass = "simple" if same else "none" if bypass == "simple" else "complex"
+            if bypass == "complex" and channels == filters:
+                bypass = "simple"  # x itself fits
+            elif bypass == "simple" and channels != filters:
+                bypass = "none"
             append(Fire(channels, squeeze, expand, bypass, batch_norm))
-            channels = sum(expand.values())
+            channels = filters
         if unit in config["pool_after"]:
             append(MaxPool2d(3, stride=2, ceil_mode=True))
     return layers
 
 
-def _classifier(config: Mapping[str, Any], channels: int) -> dict[str, Module]:
-    dropout = Dropout(config["dropout"], config["seed"])
+def _classifier(config: Mapping[str, Any]) -> dict[str, Module]:
+    _, expand = fire_channels(config, FIRE_MODULES - 1)
+    channels = sum(expand.values())
+    dropout = Dropout(config["dropout"], seed=config["seed"])
     if config["head"] == "linear":
         linear = Linear(channels, config["num_classes"])
         return {"pool": GlobalAvgPool2d(), "0": dropout, "1": linear}
@@ -258,72 +223,3 @@ def _classifier(config: Mapping[str, Any], channels: int) -> dict[str, Module]:
     if config["final_relu"]:
         layers["2"] = ReLU()
     return layers | {"3": GlobalAvgPool2d()}
-
-
-def fire_channels(config: Mapping[str, Any], i: int) -> tuple[int, dict[int, int]]:
-    """Return the squeeze filters, and the expand filters by kernel size, of Fire module i.
-
-    e_i = base_e + incr_e·floor(i/freq), s_i = squeeze_ratio·e_i (section 5.1 of the paper). The
-    last kernel size takes what rounding leaves, so that the branches always add up to e_i.
-    """
-    total = _scaled(config["base_e"] + config["incr_e"] * (i // config["freq"]), config)
-    sizes = sorted(size for size, share in config["expand"].items() if share > 0)
-    counts = [round(config["expand"][size] * total) for size in sizes[:-1]]
-    expand = dict(zip(sizes, [*counts, total - sum(counts)], strict=True))
-    return max(1, round(config["squeeze_ratio"] * total)), expand
-
-
-def _scaled(channels: int, config: Mapping[str, Any]) -> int:
-    return max(1, round(channels * config["width"]))
-
-
-def _check(config: Mapping[str, Any]) -> None:
-    """Raise ValueError, naming the metaparameter, unless all are as `squeezenet` states."""
-    whole = {"num_classes": 1, "base_e": 1, "incr_e": 0, "freq": 1, "seed": 0}
-    requirements: list[tuple[str, bool, str]] = [
-        (
-            name,
-            isinstance(config[name], int) and config[name] >= least,
-            f"an int of at least {least}",
-        )
-        for name, least in whole.items()
-    ]
-    stem, shares = config["stem"], config["expand"]
-    requirements += [
-        ("bypass", config["bypass"] in BYPASSES, f"one of {', '.join(BYPASSES)}"),
-        ("init", config["init"] in SCHEMES, f"one of {', '.join(SCHEMES)}"),
-        ("head", config["head"] in ("conv", "linear"), "conv or linear"),
-        ("final_relu", config["head"] == "conv" or not config["final_relu"], "False for this head"),
-        ("dropout", 0 <= config["dropout"] < 1, "a probability in [0, 1)"),
-        (
-            "stem",
-            len(stem) == 4
-            and all(isinstance(v, int) for v in stem)
-            and min(stem[:3]) > 0
-            and stem[3] >= 0,
-            "four ints (channels, kernel_size, stride, padding)",
-        ),
-        (
-            "pool_after",
-            all(unit in range(1, FIRE_MODULES + 2) for unit in config["pool_after"]),
-            f"units from 1 to {FIRE_MODULES + 1}",
-        ),
-        ("squeeze_ratio", 0 < config["squeeze_ratio"] <= 1, "a share in (0, 1]"),
-        (
-            "expand",
-            all(size > 0 and size % 2 == 1 and share >= 0 for size, share in shares.items())
-            and abs(sum(shares.values()) - 1) < 1e-9,
-            "shares for odd kernel sizes that add up to 1",
-        ),
-        ("width", 0 < config["width"] < np.inf, "a finite factor above 0"),
-    ]
-    for name, holds, expected in requirements:
-        if not holds:
-            raise ValueError(f"{name}: expected {expected}, got {config[name]!r}")
-    for i in range(FIRE_MODULES):
-        _, expand = fire_channels(config, i)
-        if min(expand.values()) < 1:
-            raise ValueError(
-                "expand: expected at least one filter of each kernel size, got none of one in Fire "
-                f"module {i} with {sum(expand.values())} filters: larger shares, or a larger width"
-            )

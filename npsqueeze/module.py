@@ -2,8 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Set
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,14 @@ from npsqueeze.arrays import Array, check_shape
 Shape = tuple[int, ...]
 
 
+class Parameter:
+    """An array that is learned: `data`, and `grad`, the gradient of the loss with respect to it."""
+
+    def __init__(self, data: Array) -> None:
+        self.data = data
+        self.grad = np.zeros_like(data)
+
+
 class Buffer:
     """An array that belongs to a layer's state but is not learned, such as a running mean."""
 
@@ -20,20 +28,32 @@ class Buffer:
         self.data = data
 
 
-class Parameter(Buffer):
-    """An array that is learned: `data`, and `grad`, the gradient of the loss with respect to it."""
-
-    def __init__(self, data: Array) -> None:
-        super().__init__(data)
-        self.grad = np.zeros_like(data)
-
-
 class Module(ABC):
-    """What all layers share: parameters by name, a state to save, and the mode of training."""
+    """What all layers share: parameters by name, a state to save, and the mode of training.
+
+    A layer keeps the cache of one forward pass, the last one. Hence it has one place in a network;
+    ReLUs, too, are as many layers as there are places.
+    """
 
     def __init__(self) -> None:
         self.training = True
-        self.cache: Any = None
+
+    @property
+    def cache(self) -> Any:
+        """What the last `forward` keeps for `backward`.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward pass yet.
+        """
+        if not hasattr(self, "_cache"):
+            raise RuntimeError(f"{type(self).__name__}: backward needs a forward pass before it")
+        return self._cache
+
+    @cache.setter
+    def cache(self, cache: Any) -> None:
+        self._cache = cache
 
     @abstractmethod
     def forward(self, x: Array) -> Array:
@@ -41,7 +61,13 @@ class Module(ABC):
 
     @abstractmethod
     def backward(self, dy: Array) -> Array:
-        """Return dx for the last `forward`, and add to the parameters' gradients."""
+        """Return dx for the last `forward`, and add to the parameters' gradients.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward pass yet.
+        """
 
     @abstractmethod
     def output_shape(self, shape: Shape) -> Shape:
@@ -63,17 +89,17 @@ class Module(ABC):
         """Return what the layer holds, by name: buffers, parameters and other layers."""
         return vars(self)
 
-    def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Buffer]]:
+    def named_state(self, prefix: str = "") -> Iterator[tuple[str, Parameter | Buffer]]:
         """Yield every parameter and buffer, of inner layers also, with its full name."""
         for name, member in self.members().items():
-            if isinstance(member, Buffer):
+            if isinstance(member, Parameter | Buffer):
                 yield prefix + name, member
             elif isinstance(member, Module):
-                yield from member.named_buffers(f"{prefix}{name}.")
+                yield from member.named_state(f"{prefix}{name}.")
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Yield every parameter with its full name."""
-        for name, member in self.named_buffers():
+        for name, member in self.named_state():
             if isinstance(member, Parameter):
                 yield name, member
 
@@ -93,55 +119,70 @@ class Module(ABC):
         for parameter in self.parameters():
             parameter.grad[...] = 0
 
-    def train(self, mode: bool = True) -> "Module":
+    def train(self, mode: bool = True) -> Self:
         """Switch dropout and batch normalisation to training, or to inference."""
         for module in self.modules():
             module.training = mode
         return self
 
-    def eval(self) -> "Module":
+    def eval(self) -> Self:
         """Switch to inference: no dropout, and batch normalisation by the running statistics."""
         return self.train(False)
 
-    def astype(self, dtype: npt.DTypeLike) -> "Module":
+    def astype(self, dtype: npt.DTypeLike) -> Self:
         """Convert all parameters, gradients and buffers in place, and return the module."""
-        for _, buffer in self.named_buffers():
-            buffer.data = buffer.data.astype(dtype)
-            if isinstance(buffer, Parameter):
-                buffer.grad = buffer.grad.astype(dtype)
+        for _, member in self.named_state():
+            member.data = member.data.astype(dtype)
+            if isinstance(member, Parameter):
+                member.grad = member.grad.astype(dtype)
         return self
 
     def state_dict(self) -> dict[str, Array]:
         """Return copies of all parameters and buffers, by name."""
-        return {name: buffer.data.copy() for name, buffer in self.named_buffers()}
+        return {name: member.data.copy() for name, member in self.named_state()}
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
         """Take over the values of `state`, converted to the module's own type.
 
         Raises
         ------
+        TypeError
+            If an entry is no array of real numbers; nothing is changed then.
         ValueError
             If a name is missing or unknown, or a shape differs; nothing is changed then.
         """
-        own = dict(self.named_buffers())
+        own = dict(self.named_state())
         if own.keys() != state.keys():
-            missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+            missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
             raise ValueError(
                 "state: expected the names of this module; "
-                f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
+                f"missing: {_first_names(missing)}; unknown: {_first_names(unknown)}"
             )
-        for name, buffer in own.items():
-            check_shape(f"state[{name!r}]", state[name], buffer.data.shape)
-        for name, buffer in own.items():
-            buffer.data[...] = state[name]
+        converted = {
+            name: _converted(f"state[{name!r}]", state[name], member.data)
+            for name, member in own.items()
+        }
+        for name, member in own.items():
+            member.data[...] = converted[name]  # in place: an optimiser may hold the array
 
 
 class Sequential(Module):
-    """Layers one after another, each under a name."""
+    """Layers one after another, each under a name.
+
+    Raises
+    ------
+    ValueError
+        If a layer stands in two places.
+    """
 
     def __init__(self, layers: Mapping[str, Module]) -> None:
         super().__init__()
         self.layers = dict(layers)
+        modules = list(self.modules())
+        if len(set(modules)) < len(modules):
+            raise ValueError(
+                "layers: expected each layer once, for a layer keeps the cache of one forward pass"
+            )
 
     def members(self) -> Mapping[str, Any]:
         """Return the layers by name."""
@@ -164,3 +205,18 @@ class Sequential(Module):
         for layer in self.layers.values():
             shape = layer.output_shape(shape)
         return shape
+
+
+def _first_names(names: Set[str]) -> str:
+    first = sorted(names)[:3]
+    rest = len(names) - len(first)
+    return (", ".join(first) or "none") + (f" and {rest} more" if rest else "")
+
+
+def _converted(name: str, value: Any, like: Array) -> Array:
+    """Return `value` in the type of `like`, whose shape it must have."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
+        found = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
+        raise TypeError(f"{name}: expected an array of real numbers, got {found}")
+    check_shape(name, value, like.shape)
+    return value.astype(like.dtype)

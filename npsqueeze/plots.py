@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from npsqueeze.arrays import Array
-from npsqueeze.checkpoint import atomic_write
+from npsqueeze.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

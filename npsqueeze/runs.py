@@ -12,9 +12,10 @@ import numpy as np
 
 from npsqueeze import plots
 from npsqueeze.arrays import Array
-from npsqueeze.checkpoint import atomic_write, load_checkpoint, save_checkpoint
-from npsqueeze.data import Dataset
+from npsqueeze.checkpoint import load_checkpoint, save_checkpoint
+from npsqueeze.data import Dataset, normalize
 from npsqueeze.errors import CheckpointError
+from npsqueeze.files import atomic_write
 from npsqueeze.models import SqueezeNet, squeezenet
 
 
@@ -26,7 +27,12 @@ class Run:
     """
 
     def __init__(
-        self, folder: Path, model: SqueezeNet, settings: Mapping[str, Any], train_set: Dataset
+        self,
+        folder: Path,
+        model: SqueezeNet,
+        settings: Mapping[str, Any],
+        train_set: Dataset,
+        test_set: Dataset,
     ) -> None:
         self.folder = folder
         self.model = model
@@ -35,7 +41,8 @@ class Run:
             "settings": dict(settings),
             "classes": list(train_set.classes),
             "image_size": train_set.images.shape[2],
-            "data": _fingerprint(train_set),
+            "train_set": _fingerprint(train_set),
+            "test_set": _fingerprint(test_set),
         }
 
     def create(self) -> None:
@@ -50,19 +57,18 @@ class Run:
             raise CheckpointError(
                 f"{self.folder}: holds a training already; resume it, or name another folder"
             )
+        configuration = json.dumps(self.identity, indent=2) + "\n"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._write("config.json", json.dumps(self.identity, indent=2) + "\n")
         except OSError as error:
             raise CheckpointError(
                 f"{self.folder}: expected a folder that can be written ({error.strerror})"
             ) from error
+        self._write("config.json", configuration)
 
     def save(self, arrays: Mapping[str, Array], progress: Mapping[str, Any]) -> None:
         """Write the checkpoints and the metrics for the present state."""
         rows = progress["rows"]
-        metadata = self.identity | {"progress": dict(progress)}
-        save_checkpoint(self.folder / "last.npz", arrays, metadata)
         accuracies = [row["test_accuracy"] for row in rows]
         if rows and progress["seen"] == 0 and accuracies[-1] >= max(accuracies):
             weights = {name: a for name, a in arrays.items() if name.startswith("model.")}
@@ -73,6 +79,9 @@ class Run:
             writer.writeheader()
             writer.writerows(rows)
             self._write("metrics.csv", table.getvalue())
+        # Last of all: a run that breaks off before repeats the epoch, with its other files.
+        metadata = self.identity | {"progress": dict(progress)}
+        save_checkpoint(self.folder / "last.npz", arrays, metadata)
 
     def load(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return the arrays and the progress of `last.npz`.
@@ -88,6 +97,11 @@ class Run:
             theirs = metadata.get(part)
             if theirs == mine:
                 continue
+            if part.endswith("_set"):
+                raise CheckpointError(
+                    f"{self.folder / 'last.npz'}: the pictures of the {part} are not those of this "
+                    "run: name the data (and the subset) that it began with"
+                )
             if isinstance(mine, dict) and isinstance(theirs, dict):
                 name = next(n for n in mine | theirs if mine.get(n) != theirs.get(n))
                 part, mine, theirs = f"{part}, {name}", mine.get(name), theirs.get(name)
@@ -110,8 +124,12 @@ class Run:
         plots.first_layer_filters(stem, self.folder / "filters.png")
 
     def _write(self, name: str, text: str) -> None:
-        with atomic_write(self.folder / name) as file:
-            file.write(text.encode())
+        path = self.folder / name
+        try:
+            with atomic_write(path) as file:
+                file.write(text.encode())
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -124,7 +142,7 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     _, metadata = load_checkpoint(folder / "last.npz")
     try:
-        return _network(metadata), dict(metadata["settings"])
+        return dict(metadata["model"]), dict(metadata["settings"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{folder / 'last.npz'}: holds no training ({error})") from error
 
@@ -142,7 +160,7 @@ def load_model(path: str | Path) -> tuple[SqueezeNet, dict[str, Any]]:
     """
     arrays, metadata = load_checkpoint(path)
     try:
-        config = _network(metadata)
+        config = metadata["model"]
         model = squeezenet(**config)
         weights = {
             name.removeprefix("model."): array
@@ -152,18 +170,17 @@ def load_model(path: str | Path) -> tuple[SqueezeNet, dict[str, Any]]:
         model.load_state_dict(weights)
         if len(metadata["classes"]) != config["num_classes"]:
             raise ValueError("classes: expected one name for each class")
+        model.output_shape((1, 3, metadata["image_size"], metadata["image_size"]))
+        normalize(
+            np.zeros((3, 1, 1), np.uint8), metadata["settings"]["mean"], metadata["settings"]["std"]
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path}: holds no network of this package ({error})") from error
     model.eval()
     return model, metadata
 
 
-def _network(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metaparameters; JSON has made strings of the kernel sizes."""
-    config = metadata["model"]
-    return config | {"expand": {int(size): share for size, share in config["expand"].items()}}
-
-
 def _fingerprint(dataset: Dataset) -> str:
-    content = (np.ascontiguousarray(array).data for array in (dataset.images, dataset.labels))
-    return hashlib.sha256(b"".join(content)).hexdigest()
+    digest = hashlib.sha256(np.ascontiguousarray(dataset.images).data)
+    digest.update(np.ascontiguousarray(dataset.labels).data)
+    return digest.hexdigest()

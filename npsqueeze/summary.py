@@ -41,12 +41,12 @@ def summary(model: SqueezeNet, shape: Shape) -> str:
 def _describe(layer: Module) -> str:
     kind = type(layer).__name__
     if isinstance(layer, Fire):
-        filters = {
-            name.removesuffix(".weight"): len(parameter.data)
-            for name, parameter in layer.named_parameters()
-            if parameter.data.ndim == 4
-        }
-        return f"{kind} " + ", ".join(f"{name} {count}" for name, count in filters.items())
+        filters = [
+            f"{name} {len(member.weight.data)}"
+            for name, member in layer.members().items()
+            if isinstance(member, Conv2d)
+        ]
+        return f"{kind} {', '.join(filters)}"
     if isinstance(layer, Conv2d):
         height, width = layer.windows.kernel_size
         return f"{kind} {height}x{width}/{layer.windows.stride[0]}"

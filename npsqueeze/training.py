@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ from npsqueeze.optim import SGD, AdamW, Optimizer
 from npsqueeze.runs import Run
 from npsqueeze.schedules import learning_rate
 
+DEFAULT_LR = {"sgd": 0.1, "adamw": 0.002}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -53,7 +56,7 @@ class Settings:
     epochs: int = 12
     batch_size: int = 64
     optimizer: str = "sgd"
-    lr: float = 0.1
+    lr: float | None = None  # 0.1 for SGD, 0.002 for AdamW
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 5e-4
@@ -66,32 +69,46 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name}: expected an int of at least 1, got {getattr(self, name)}"
-                )
-        if self.optimizer not in ("sgd", "adamw"):
+        if self.optimizer not in DEFAULT_LR:
             raise ValueError(f"optimizer: expected sgd or adamw, got {self.optimizer!r}")
-        if not isinstance(self.seed, int) or self.seed < 0:
-            raise ValueError(f"seed: expected an int of at least 0, got {self.seed}")
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(
-                f"label_smoothing: expected a number in [0, 1), got {self.label_smoothing}"
-            )
-        learning_rate(self.schedule, self.lr, 0, 1, self.warmup)
-        normalize(np.zeros((3, 1, 1), np.uint8), self.mean, self.std)
-        for name in ("mean", "std"):  # JSON, which a checkpoint keeps them in, has no tuples
+        if self.lr is None:
+            self._set("lr", DEFAULT_LR[self.optimizer])
+        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
             value = getattr(self, name)
-            if not isinstance(value, int | float):
-                object.__setattr__(self, name, tuple(value))
+            if not isinstance(value, Integral) or value < least:
+                raise ValueError(f"{name}: expected an int of at least {least}, got {value!r}")
+            self._set(name, int(value))
+        for name, below in (("lr", np.inf), ("momentum", 1), ("weight_decay", np.inf)):
+            self._check_number(name, below)
+        self._check_number("label_smoothing", 1)
+        if self.warmup is not None:
+            self._check_number("warmup", 1)
+        learning_rate(self.schedule, 0.0, 0, 1)  # knows the names
+        normalize(np.zeros((3, 1, 1), np.uint8), self.mean, self.std)
+        for name in ("mean", "std"):  # as plain numbers, which a checkpoint keeps as JSON
+            self._set(name, np.asarray(getattr(self, name), float).tolist())
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)  # the dataclass is frozen for everyone else
+
+    def _check_number(self, name: str, below: float) -> None:
+        value = getattr(self, name)
+        if not isinstance(value, Real) or not 0 <= float(value) < below:
+            raise ValueError(f"{name}: expected a number in [0, {below}), got {value!r}")
+        self._set(name, float(value))
+
+    @property
+    def highest_lr(self) -> float:
+        """The learning rate at the top of the schedule."""
+        return DEFAULT_LR[self.optimizer] if self.lr is None else self.lr
 
     def build_optimizer(self, model: SqueezeNet) -> Optimizer:
         """Return the optimiser for the model's parameters."""
+        lr, decay = self.highest_lr, self.weight_decay
         if self.optimizer == "adamw":
-            return AdamW(model.parameters(), self.lr, weight_decay=self.weight_decay)
+            return AdamW(model.parameters(), lr, weight_decay=decay)
         nesterov = self.nesterov and self.momentum > 0
-        return SGD(model.parameters(), self.lr, self.momentum, nesterov, self.weight_decay)
+        return SGD(model.parameters(), lr, self.momentum, nesterov, decay)
 
 
 @dataclass
@@ -180,7 +197,7 @@ def train(
     trainer = Trainer(model, train_set, test_set, chosen, report)
     if run is None:
         return trainer.fit(None)
-    folder = Run(Path(run), model, asdict(chosen), train_set)
+    folder = Run(Path(run), model, asdict(chosen), train_set, test_set)
     if resume:
         trainer.restore(*folder.load())
     else:
@@ -211,18 +228,17 @@ class Trainer:
     def fit(self, run: Run | None) -> History:
         """Train from where the progress stands to the end."""
         progress, settings = self.progress, self.settings
+        self._forget_earlier_use()
         evaluation = None
-        done = len(progress.rows) * len(self.train_set) + progress.seen
-        total = settings.epochs * len(self.train_set)
-        with _stop_request() as stop, self._bar(done, total) as bar:
-            start = time.perf_counter()
+        with _stop_request() as stop, self._bar() as bar:
+            clock = Clock(progress.seen)
             while progress.step < self.total_steps:
                 bar.update(self.take_step())
                 percent = 100 * progress.train_accuracy
                 bar.set_postfix_str(f"loss {progress.train_loss:.3f}, accuracy {percent:.1f} %")
                 if progress.step % self.steps_per_epoch == 0:
-                    evaluation = self.close_epoch(time.perf_counter() - start)
-                    start = time.perf_counter()
+                    evaluation = self.close_epoch(clock.rate(progress.seen))
+                    clock = Clock(progress.seen)
                     if run:
                         run.save(self.arrays(), asdict(progress))
                 if stop.is_set() and progress.step < self.total_steps:
@@ -234,7 +250,10 @@ class Trainer:
         if evaluation is None:  # resumed after its end
             evaluation = evaluate(self.model, self.test_set, settings.mean, settings.std)
         if run:
-            run.draw(progress.rows, evaluation.probabilities, self.test_set)
+            try:
+                run.draw(progress.rows, evaluation.probabilities, self.test_set)
+            except OSError as error:  # a full disk does not cost the result
+                self.report(f"{run.folder}: no pictures, for they cannot be written ({error})")
         return History(progress.rows, evaluation)
 
     def take_step(self) -> int:
@@ -250,7 +269,7 @@ class Trainer:
             std=settings.std,
         )
         self.optimizer.lr = learning_rate(
-            settings.schedule, settings.lr, progress.step, self.total_steps, settings.warmup
+            settings.schedule, settings.highest_lr, progress.step, self.total_steps, settings.warmup
         )
         self.model.train()
         logits = self.model.forward(x)
@@ -269,7 +288,7 @@ class Trainer:
         progress.seen += len(labels)
         return len(labels)
 
-    def close_epoch(self, seconds: float) -> Evaluation:
+    def close_epoch(self, pictures_per_second: float) -> Evaluation:
         """Evaluate, and turn the sums of the epoch into a row of metrics."""
         progress, settings = self.progress, self.settings
         evaluation = evaluate(self.model, self.test_set, settings.mean, settings.std)
@@ -280,7 +299,7 @@ class Trainer:
             "train_accuracy": progress.train_accuracy,
             "test_loss": evaluation.loss,
             "test_accuracy": evaluation.accuracy,
-            "pictures_per_second": progress.seen / seconds,
+            "pictures_per_second": pictures_per_second,
         }
         progress.rows.append(row)
         progress.loss_sum, progress.correct, progress.seen = 0.0, 0, 0
@@ -305,20 +324,36 @@ class Trainer:
                 {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
             )
         self.progress = Progress(**progress)
+
+    def _forget_earlier_use(self) -> None:
+        """Leave nothing of what the model did before that a resumed training would not know."""
+        self.optimizer.zero_grad()
         for module in self.model.modules():
             if isinstance(module, Dropout):
                 module.step = self.progress.step
 
-    def _bar(self, done: int, total: int) -> "tqdm[Any]":
+    def _bar(self) -> "tqdm[Any]":
         """Return the progress bar over all pictures of all epochs; none where no one looks."""
+        count = len(self.train_set)
         return tqdm(
-            total=total,
-            initial=done,
+            total=self.settings.epochs * count,
+            initial=len(self.progress.rows) * count + self.progress.seen,
             unit=" pictures",
             disable=None,
             dynamic_ncols=True,
             leave=False,
         )
+
+
+class Clock:
+    """Measures pictures per second, from the `seen` at its start."""
+
+    def __init__(self, seen: int) -> None:
+        self.seen, self.start = seen, time.perf_counter()
+
+    def rate(self, seen: int) -> float:
+        """Return the pictures per second since the start."""
+        return (seen - self.seen) / (time.perf_counter() - self.start)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from npsqueeze import checkpoint
-from npsqueeze.checkpoint import atomic_write, load_checkpoint, save_checkpoint
+from npsqueeze.checkpoint import load_checkpoint, save_checkpoint
 from npsqueeze.errors import CheckpointError
+from npsqueeze.files import atomic_write
 
 ARRAYS = {
     "features.0.weight": np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32),
@@ -99,7 +101,7 @@ def test_a_failure_keeps_the_old_file(saved, monkeypatch, error, call):
     def fail(*_, **__):
         raise error
 
-    owner = {"fsync": checkpoint.os, "save": checkpoint.np, "replace": checkpoint.Path}[call]
+    owner = {"fsync": os, "save": checkpoint.np, "replace": Path}[call]
     monkeypatch.setattr(owner, call, fail)
     expected = CheckpointError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(expected) as caught:

@@ -3,14 +3,16 @@
 import re
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from PIL import Image
 
 import npsqueeze
-from npsqueeze import kernels
+from npsqueeze import commands, functional, kernels
 from npsqueeze.cli import main
 from npsqueeze.data import load_cifar10
 from npsqueeze.data.cifar10 import CLASSES
@@ -81,7 +83,7 @@ def test_train_on_the_embedded_pictures(capsys, tmp_path):
     assert re.fullmatch(
         r"SqueezeNet cifar: [\d,]+ parameters; this run is kept in .*/run/", lines[1]
     )
-    assert lines[2].startswith("1 thread ")
+    assert lines[2].startswith("1 thread at work")
     assert lines[3].startswith("epoch   1/1  loss ")
     assert lines[4].endswith("/run/: confusion.png, curves.png, filters.png, mistakes.png")
     assert re.fullmatch(LAST_LINE, lines[-1])[1] == "1000"
@@ -209,10 +211,48 @@ def test_summary(capsys):
 
 
 def test_threads_are_set(capsys, weights, data):
-    assert "1 thread …" in succeed(
-        capsys, "eval", "--weights", weights, "--data", data, "--threads", "1"
+    largest = numba.config.NUMBA_NUM_THREADS
+    for count, said in ((largest, f"{largest} thread"), (1, "1 thread at work …")):
+        command = ["eval", "--weights", weights, "--data", data, "--threads", count]
+        assert any(line.startswith(said) for line in succeed(capsys, *command))
+        assert kernels.get_num_threads() == count
+
+
+def test_gradcheck(capsys):
+    lines = succeed(capsys, "gradcheck", "--seed", "1")
+    assert re.fullmatch(
+        "operation +points +kinks excluded +worst relative error +verdict", lines[1]
     )
-    assert kernels.get_num_threads() == 1
+    table = lines[2:-1]
+    assert all(line.endswith("  passed") for line in table)
+    assert re.match(r"(\d+) of \1 checks passed", lines[-1])[1] == str(len(table))
+    for name in ("conv2d, dilation 2", "max_pool2d, ties", "fire, no bypass", "squeezenet, plain"):
+        (row,) = [line for line in table if line.startswith(name)]
+        points, kinks, error = row.removeprefix(name).split()[:3]
+        assert int(points) > int(kinks) >= 0
+        assert float(error) < (1e-6 if name.startswith("squeezenet") else 1e-7)
+
+
+def test_gradcheck_that_fails(capsys, monkeypatch):
+    wrong = functional.linear_backward
+    monkeypatch.setattr(functional, "linear_backward", lambda dy, cache: wrong(2 * dy, cache))
+    assert main(["gradcheck"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = [line for line in lines if re.match("linear +[0-9]", line)]
+    assert row.endswith("FAILED")
+    assert any(re.search("^linear: x: wrong at .* ratio 2 ", line) for line in lines)
+
+
+def test_two_runs_of_one_second_keep_apart(capsys, tmp_path, data, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    clock = type("Clock", (), {"now": lambda: datetime(2020, 1, 2)})
+    monkeypatch.setattr(commands, "datetime", clock)
+    for _ in range(2):
+        succeed(capsys, "train", "--data", data, *TINY)
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [
+        "2020-01-02_00-00-00",
+        "2020-01-02_00-00-00_2",
+    ]
 
 
 def damaged(data, folder, change):
@@ -241,7 +281,7 @@ def test_damaged_data(capsys, tmp_path, data, change, message):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--threads", "0"], "expected 1 to "),
+        (["--threads", "0"], "--threads: count: expected 1 to "),
         (["--threads", "100000"], "threads, got 100000"),
         (["--subset", "15"], "n: expected a multiple of 10 (the classes), at most 100, got 15"),
         (["--subset", "0"], "n: expected a multiple of 10"),
@@ -250,7 +290,7 @@ def test_damaged_data(capsys, tmp_path, data, change, message):
         (["--batch-size", "-1"], "batch_size: expected"),
         (["--lr", "nan"], "lr: expected a number in"),
         (["--momentum", "1"], "momentum: expected a number in"),
-        (["--warmup", "1"], "warmup: expected a share in"),
+        (["--warmup", "1"], "warmup: expected a number in"),
         (["--label-smoothing", "2"], "label_smoothing: expected"),
         (["--std", "0"], "std: expected values above 0"),
         (["--mean", "0.5,0.5"], "mean: expected one or three values"),

@@ -11,7 +11,7 @@ from npsqueeze.data import (
     Dataset,
     augment,
     batches_per_epoch,
-    cache_folder,
+    downloads_folder,
     evaluation_batches,
     load_cifar10,
     normalize,
@@ -60,7 +60,7 @@ def test_normalize_refuses(arguments, error, message):
 
 def test_channel_constants_are_those_of_the_training_pictures():
     try:
-        train_set, _ = load_cifar10(cache_folder())
+        train_set, _ = load_cifar10(downloads_folder())
     except ValueError:
         pytest.skip("the whole CIFAR-10 is not in the user's cache")
     for channel in range(3):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from npsqueeze.data import CLASSES, Dataset, cache_folder, find_data, load_cifar10, read_batch
+from npsqueeze.data import CLASSES, Dataset, downloads_folder, find_data, load_cifar10, read_batch
 from npsqueeze.errors import DataError
 
 SUBSET_FOLDER = Path(__file__).parents[1] / "data" / "cifar-10-subset"
@@ -146,7 +146,7 @@ def test_embedded_subset_has_the_checksums_of_its_readme(name, algorithm):
 
 @pytest.mark.parametrize(("name", "per_class"), SUBSET_FILES)
 def test_embedded_subset_is_the_start_of_each_official_class(name, per_class):
-    official = cache_folder() / name
+    official = downloads_folder() / name
     if not official.is_file():
         pytest.skip("the whole CIFAR-10 is not in the user's cache")
     records = np.fromfile(official, np.uint8).reshape(-1, 3073)
@@ -161,7 +161,7 @@ def test_embedded_subset_is_the_start_of_each_official_class(name, per_class):
 
 def test_find_data_prefers_the_path_then_the_checkout_then_the_cache(tmp_path, monkeypatch):
     cache = tmp_path / "cache"
-    monkeypatch.setattr("npsqueeze.data.cifar10.cache_folder", lambda: cache)
+    monkeypatch.setattr("npsqueeze.data.cifar10.downloads_folder", lambda: cache)
     checkout = tmp_path / "checkout"
     inside = checkout / "tutorials" / "deep"
     inside.mkdir(parents=True)
@@ -181,15 +181,15 @@ def test_find_data_prefers_the_path_then_the_checkout_then_the_cache(tmp_path, m
     assert find_data("elsewhere") == Path("elsewhere")
 
 
-def test_cache_folder_belongs_to_the_package():
-    assert cache_folder().name == "cifar-10-batches-bin"
-    assert "npsqueeze" in cache_folder().parts
+def test_downloads_folder_belongs_to_the_package():
+    assert downloads_folder().name == "cifar-10-batches-bin"
+    assert "npsqueeze" in downloads_folder().parts
 
 
 def test_import_is_light():
     code = (
         "import sys, npsqueeze.data; "
-        "sys.exit(str({'pooch', 'requests', 'PIL', 'tqdm'} & set(sys.modules) or ''))"
+        "sys.exit(str({'pooch', 'requests', 'PIL', 'matplotlib'} & set(sys.modules) or ''))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stderr.strip() == ""

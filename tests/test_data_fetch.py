@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npsqueeze.data import cache_folder, fetch, fetch_cifar10
+from npsqueeze.data import downloads_folder, fetch, fetch_cifar10
 from npsqueeze.errors import DataError
 
 NAMES = [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]
@@ -106,9 +106,9 @@ def test_published_checksums_know_every_file():
 
 
 def test_published_checksums_are_those_of_the_whole_data_set(tmp_path):
-    if not cache_folder().is_dir():
+    if not downloads_folder().is_dir():
         pytest.skip("the whole CIFAR-10 is not in the user's cache")
-    assert fetch_cifar10(tmp_path / "copy", cache_folder()) == tmp_path / "copy"
+    assert fetch_cifar10(tmp_path / "copy", downloads_folder()) == tmp_path / "copy"
 
 
 def test_download(target, batches, serve, monkeypatch):
@@ -124,7 +124,7 @@ def test_download(target, batches, serve, monkeypatch):
 def test_download_goes_to_the_cache_by_default(target, batches, serve, monkeypatch):
     archive = make_archive(batches)
     monkeypatch.setattr(fetch, "ARCHIVE_MD5", md5(archive))
-    monkeypatch.setattr(fetch, "cache_folder", lambda: target)
+    monkeypatch.setattr(fetch, "downloads_folder", lambda: target)
     serve(archive)
     assert fetch_cifar10() == target
     assert_whole(target, batches)
@@ -259,14 +259,14 @@ def test_target_that_cannot_be_written(tmp_path, batches):
 
 def test_disk_that_fills_up_while_writing(tmp_path, target, batches, monkeypatch):
     (tmp_path / "cifar.tar.gz").write_bytes(make_archive(batches))
-    write_bytes = fetch.Path.write_bytes
+    atomic_write = fetch.atomic_write
 
-    def fail_on_the_last(path, content):
+    def fail_on_the_last(path):
         if path.name == "test_batch.bin":
             raise OSError(28, "No space left on device")
-        return write_bytes(path, content)
+        return atomic_write(path)
 
-    monkeypatch.setattr(fetch.Path, "write_bytes", fail_on_the_last)
+    monkeypatch.setattr(fetch, "atomic_write", fail_on_the_last)
     assert_refused(target, tmp_path / "cifar.tar.gz", "cannot be written .No space left")
 
 

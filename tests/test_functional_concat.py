@@ -44,6 +44,13 @@ def test_every_memory_layout_gives_the_same_bits(dtype):
     check_layouts(concat, *arrays)
 
 
+@pytest.mark.parametrize("channels", [(3,), (1, 2)])
+def test_no_gradient_shares_memory_with_dy(channels):
+    _, cache = concat_forward([np.ones((1, c, 2, 2)) for c in channels])
+    dy = random_array(0, (1, sum(channels), 2, 2))
+    assert not any(np.shares_memory(dx, dy) for dx in concat_backward(dy, cache))
+
+
 X = random_array(0, (2, 3, 4, 4))
 
 

@@ -69,8 +69,11 @@ def test_p_is_the_share_of_zeros_and_the_mean_stays(p):
 def test_nothing_is_dropped_in_inference_or_with_p_zero(p, training):
     x, dy = random_array(0, (3, 4)), random_array(1, (3, 4))
     y, cache = dropout_forward(x, p, (0,), training)
+    dx = dropout_backward(dy, cache)
     np.testing.assert_array_equal(y, x)
-    np.testing.assert_array_equal(dropout_backward(dy, cache), dy)
+    np.testing.assert_array_equal(dx, dy)
+    assert not np.shares_memory(y, x)
+    assert not np.shares_memory(dx, dy)
 
 
 def test_nan_propagates_as_in_torch():
@@ -111,7 +114,8 @@ def test_bad_input_is_refused_by_name(changes, error, message):
         (np.zeros((2, 3), int), TypeError),
     ],
 )
-def test_a_dy_that_does_not_fit_is_refused(dy, error):
-    _, cache = dropout_forward(np.ones((2, 3)), 0.5, (0,))
+@pytest.mark.parametrize("training", [True, False])
+def test_a_dy_that_does_not_fit_is_refused(dy, error, training):
+    _, cache = dropout_forward(np.ones((2, 3)), 0.5, (0,), training)
     with pytest.raises(error, match=r"^dy: expected"):
         dropout_backward(dy, cache)

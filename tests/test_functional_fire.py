@@ -61,17 +61,25 @@ def fire(x, parameters, dy, bypass, training=True):
     return [y, dx, *(gradients[name] for name in names)]
 
 
-def loops(x, parameters, dy, bypass):
-    dx, gradients = reference.fire_backward(dy, x, parameters, bypass)
-    y = reference.fire(x, parameters, bypass)
-    return [y, dx, *(gradients[name] for name in parameters)]
+def loops(x, parameters, dy, bypass, training=True):
+    return loops_with_statistics(x, parameters, dy, bypass, training)[0]
 
 
-def torchs(x, parameters, dy, bypass):
-    return torchs_with_statistics(x, parameters, dy, bypass)[0]
+def torchs(x, parameters, dy, bypass, training=True):
+    return torchs_with_statistics(x, parameters, dy, bypass, training)[0]
 
 
-def torchs_with_statistics(x, parameters, dy, bypass, training=True):
+def loops_with_statistics(x, parameters, dy, bypass, training):
+    """Return the results of `fire` from the reference, and the running statistics afterwards."""
+    parameters = {name: array.copy() for name, array in parameters.items()}
+    y = reference.fire(x, parameters, bypass, training)
+    dx, gradients = reference.fire_backward(dy, x, parameters, bypass, training)
+    statistics = {k: v for k, v in parameters.items() if k.endswith(STATISTICS)}
+    results = [y, dx, *(gradients[name] for name in parameters if name not in statistics)]
+    return results, statistics
+
+
+def torchs_with_statistics(x, parameters, dy, bypass, training):
     """Return the results of `fire` from PyTorch, and the running statistics afterwards."""
     torch = pytest.importorskip("torch")
     names = [name for name in parameters if not name.endswith(STATISTICS)]
@@ -114,13 +122,16 @@ def test_fire_is_that_of_the_oracle(oracle, n, size, expand, bypass, seed, dtype
     assert_all_close(actual, oracle(x, parameters, dy, bypass), dtype)
 
 
+@pytest.mark.parametrize("oracle", [loops_with_statistics, torchs_with_statistics])
 @given(**cases, training=st.booleans())
-def test_fire_with_batch_norm_is_torchs(n, size, expand, bypass, seed, training):
+def test_fire_with_batch_norm_is_that_of_the_oracle(
+    oracle, n, size, expand, bypass, seed, training
+):
     size = (size[0] + 1, size[1] + 2)  # the moments need some pixels
     x, parameters, dy = make_case(n, size, expand, bypass, seed, batch_norm=True)
     for name in ("squeeze", *(f"expand{k}x{k}" for k in expand)):
         del parameters[f"{name}.bias"]  # the mean swallows it: its gradient is rounding error
-    expected, statistics = torchs_with_statistics(x, parameters, dy, bypass, training)
+    expected, statistics = oracle(x, parameters, dy, bypass, training)
     assert_all_close(fire(x, parameters, dy, bypass, training), expected, np.float64)
     updated = [parameters[name] for name in statistics]
     assert_all_close(updated, statistics.values(), np.float64)
@@ -200,7 +211,6 @@ REQUIRED = [
         ({"x": X.astype(np.float32)}, TypeError, "^squeeze: expected one dtype"),
         ({"bypass": "double"}, ValueError, "^bypass: expected one of none, simple, complex"),
         ({"bypass": None}, ValueError, "^bypass: "),
-        ({"bypass": "simple"}, ValueError, "^x .*simple bypass.*: expected shape"),
         ({"parameters": {}}, ValueError, "^parameters: expected .* got none"),
         ({"expand2x2.weight": np.ones((2, 3, 2, 2))}, ValueError, "^parameters: .* odd"),
         ({"expand3x3.weight": np.ones((2, 3, 3, 1))}, ValueError, "^expand3x3.weight: expected sh"),
@@ -228,7 +238,45 @@ def test_bad_input_is_refused_by_name(changes, error, message):
 @pytest.mark.parametrize("name", REQUIRED)
 def test_a_missing_parameter_is_named(name):
     parameters = {k: v for k, v in PARAMETERS.items() if k != name}
-    with pytest.raises(ValueError, match=f"^parameters: expected {name}, got "):
+    with pytest.raises(ValueError, match=f"^parameters: expected {name}, got none without a use"):
+        fire_forward(X, parameters, "complex")
+
+
+UNUSED = [
+    "expand3x5.weight",
+    "expand5x5.bias",
+    "expand1x1.weights",
+    "squeeze.running_mean",
+    "squeeze_norm.momentum",
+    "weight",
+]
+
+
+@pytest.mark.parametrize("name", UNUSED)
+def test_a_parameter_without_a_use_is_named_and_nothing_updated(name):
+    statistics = {k: v.copy() for k, v in PARAMETERS.items() if k.endswith(STATISTICS)}
+    parameters = PARAMETERS | {name: np.ones(4)}
+    with pytest.raises(ValueError, match=f"^parameters: expected no more, got {name} without a"):
+        fire_forward(X, parameters, "complex")
+    for updated, array in statistics.items():
+        np.testing.assert_array_equal(PARAMETERS[updated], array)
+
+
+def test_a_bypass_convolution_needs_the_complex_bypass():
+    message = r"got bypass.bias, bypass.weight without a use \(bypass 'none'\)$"
+    with pytest.raises(ValueError, match=message):
+        fire_forward(X, PARAMETERS, "none")
+
+
+def test_a_simple_bypass_cannot_change_the_channels():
+    x, parameters, _ = make_case(2, (4, 3), (1, 3), "none", seed=0)
+    with pytest.raises(ValueError, match=r"^x .*simple bypass.*: expected shape \(2, 4, 4, 3\)"):
+        fire_forward(x, parameters, "simple")
+
+
+def test_batch_norm_is_all_or_nothing():
+    parameters = {k: v for k, v in PARAMETERS.items() if k != "expand_norm.weight"}
+    with pytest.raises(ValueError, match=r"^parameters: expected expand_norm.weight, got none"):
         fire_forward(X, parameters, "complex")
 
 

@@ -14,7 +14,7 @@ from npsqueeze.functional import (
 from tests.functional_checks import TOLERANCE, assert_all_close, check_layouts, torch_results
 from tests.strategies import assert_close, dtypes, random_array, seeds
 
-smoothings = st.sampled_from([0.0, 0.1, 0.9])
+smoothings = st.sampled_from([0.0, 0.1, 0.9, 1.0])
 
 
 def cross_entropy(logits, labels, label_smoothing=0.0, dloss=1.0):
@@ -129,7 +129,7 @@ LOGITS, LABELS = random_array(0, (3, 4)), np.array([3, 0, 2])
         ({"labels": LABELS + 1}, ValueError, "^labels: expected 0 to 3, got 1 to 4"),
         ({"labels": LABELS - 1}, ValueError, "^labels: expected 0 to 3, got -1 to 2"),
         ({"label_smoothing": -0.1}, ValueError, "^label_smoothing: "),
-        ({"label_smoothing": 1.0}, ValueError, "^label_smoothing: "),
+        ({"label_smoothing": 1.1}, ValueError, "^label_smoothing: "),
         ({"label_smoothing": np.nan}, ValueError, "^label_smoothing: "),
     ],
 )

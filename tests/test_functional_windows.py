@@ -9,7 +9,7 @@ from npsqueeze.functional.windows import Windows
 
 geometry = {
     "size": st.integers(1, 20),
-    "kernel": st.integers(1, 6),
+    "kernel_size": st.integers(1, 6),
     "stride": st.integers(1, 8),
     "dilation": st.integers(1, 3),
     "ceil_mode": st.booleans(),
@@ -17,40 +17,50 @@ geometry = {
 
 
 @given(**geometry, padding=st.integers(0, 6))
-def test_output_size_is_that_of_the_loops(size, kernel, stride, padding, dilation, ceil_mode):
-    arguments = (size, kernel, stride, padding, dilation, ceil_mode)
+def test_output_size_is_that_of_the_loops(size, kernel_size, stride, padding, dilation, ceil_mode):
+    arguments = (size, kernel_size, stride, padding, dilation, ceil_mode)
     try:
         expected = reference.output_size(*arguments)
     except ValueError:
-        assert output_size(*arguments) < 1
+        with pytest.raises(ValueError, match=r"^kernel_size: expected a window within"):
+            output_size(*arguments)
     else:
         assert output_size(*arguments) == expected
 
 
 @given(**geometry, data=st.data())
-def test_output_size_is_that_of_torch(size, kernel, stride, dilation, ceil_mode, data):
+def test_output_size_is_that_of_torch(size, kernel_size, stride, dilation, ceil_mode, data):
     torch = pytest.importorskip("torch")
-    padding = data.draw(st.integers(0, kernel // 2))
-    arguments = (kernel, stride, padding, dilation, ceil_mode)
+    padding = data.draw(st.integers(0, kernel_size // 2))
+    arguments = (kernel_size, stride, padding, dilation, ceil_mode)
     try:
         expected = torch.nn.functional.max_pool1d(torch.zeros(1, 1, size), *arguments).shape[2]
     except RuntimeError:
-        assert output_size(size, *arguments) < 1
+        with pytest.raises(ValueError, match=r"^kernel_size: expected a window within"):
+            output_size(size, *arguments)
     else:
         assert output_size(size, *arguments) == expected
 
 
 @given(**geometry, data=st.data())
-def test_output_size_counts_the_windows(size, kernel, stride, dilation, ceil_mode, data):
+def test_output_size_counts_the_windows(size, kernel_size, stride, dilation, ceil_mode, data):
     # In ceil mode the first window that reaches the end, or hangs over it, still counts.
-    padding = data.draw(st.integers(0, kernel // 2))
-    end, reach = size + 2 * padding, dilation * (kernel - 1) + 1
+    padding = data.draw(st.integers(0, kernel_size // 2))
+    end, reach = size + 2 * padding, dilation * (kernel_size - 1) + 1
     starts = range(0, end, stride)
     inside = [s for s in starts if s + reach <= end]
     if ceil_mode:
         inside = [s for s in starts if s < size + padding and s - stride + reach < end]
-    count = output_size(size, kernel, stride, padding, dilation, ceil_mode)
-    assert max(count, 0) == len(inside)
+    arguments = (size, kernel_size, stride, padding, dilation, ceil_mode)
+    if inside:
+        assert output_size(*arguments) == len(inside)
+    else:
+        with pytest.raises(ValueError, match=r"^kernel_size: expected a window within"):
+            output_size(*arguments)
+
+
+def test_stride_padding_and_dilation_have_the_defaults_of_the_pairs():
+    assert output_size(5, 3) == reference.output_size(5, 3) == 3
 
 
 def test_the_chain_of_squeezenet_1_0():

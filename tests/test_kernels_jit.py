@@ -335,7 +335,7 @@ def all_results() -> Iterator[tuple[str, tuple[Array, ...]]]:
         a, b = random_array(0, (2, rows, depth), np.float32), random_array(1, (4, depth, columns))
         for sums in (1, 4):
             c = np.empty((sums, rows, columns), np.float32)
-            kernels.gemm(a, b.astype(np.float32), c, False, False, False)
+            kernels.gemm(a, b.astype(np.float32), c, False, False)
             yield f"gemm {rows}x{columns}x{depth}, {sums} sums", (c,)
 
     x = random_array(2, (8, 6, 33, 31), np.float32)

@@ -131,7 +131,7 @@ TWINS = {
 
 def with_random_state(layer: Module, dtype: Any = np.float32) -> Module:
     layer.astype(dtype)
-    for i, (name, buffer) in enumerate(layer.named_buffers()):
+    for i, (name, buffer) in enumerate(layer.named_state()):
         values = random_array((7, i), buffer.data.shape, dtype)
         buffer.data[...] = abs(values) + 0.1 if name.endswith("var") else values
     return layer
@@ -161,6 +161,16 @@ def test_a_layer_is_its_pair(twins, dtype):
         for name, gradient in gradients.items():
             np.testing.assert_array_equal(found[name], count * gradient)
     layer.zero_grad()
+    assert not any(p.grad.any() for p in layer.parameters())
+
+
+@pytest.mark.parametrize("twins", TWINS.values(), ids=TWINS)
+def test_no_backward_before_a_forward(twins):
+    layer = twins.layer()
+    dy = random_array(0, layer.output_shape(twins.x_shape), np.float32)
+    message = f"^{type(layer).__name__}: backward needs a forward pass before it$"
+    with pytest.raises(RuntimeError, match=message):
+        layer.backward(dy)
     assert not any(p.grad.any() for p in layer.parameters())
 
 
@@ -232,6 +242,7 @@ def test_dropout_counts_its_training_passes():
     first, second = layer.forward(x), layer.forward(x)
     assert (first != second).any()
     assert layer.step == 2
+    assert (Dropout(0.5, seed=4).forward(x) != first).any()
     layer.eval()
     np.testing.assert_array_equal(layer.forward(x), x)
     assert layer.step == 2  # evaluating between two steps changes no mask
@@ -240,20 +251,55 @@ def test_dropout_counts_its_training_passes():
     np.testing.assert_array_equal(layer.forward(x), second)
 
 
+def test_dropout_needs_a_seed():
+    with pytest.raises(TypeError, match="seed"):
+        Dropout(0.5)
+
+
+def test_weights_start_at_zero():
+    for layer in (Conv2d(2, 3, 3), Linear(2, 3)):
+        assert not any(p.data.any() for p in layer.parameters())
+
+
 def test_fire_names_follow_the_kernel_sizes():
-    layer = Fire(2, 1, {5: 1, 3: 1}, bypass="complex", batch_norm=True)
-    convolutions = ["squeeze", "expand3x3", "expand5x5", "bypass"]
-    assert [n for n, p in layer.named_parameters() if p.data.ndim == 4] == [
-        f"{name}.weight" for name in convolutions
-    ]
-    assert [n for n, _ in layer.named_parameters() if n.endswith("bias")] == [
-        "squeeze_norm.bias", "expand_norm.bias", "bypass.bias"
-    ]  # fmt: skip
+    convolution, norm = ("weight", "bias"), ("weight", "bias", "running_mean", "running_var")
+    full = {
+        "squeeze": ("weight",), "squeeze_norm": norm, "expand3x3": ("weight",),
+        "expand5x5": ("weight",), "expand_norm": norm, "bypass": convolution,
+    }  # fmt: skip
+    plain = {"squeeze": convolution, "expand1x1": convolution, "expand3x3": convolution}
+    for layer, expected in (
+        (Fire(2, 1, {5: 1, 3: 1}, bypass="complex", batch_norm=True), full),
+        (Fire(2, 1, {3: 1, 1: 2}), plain),
+    ):
+        names = [f"{step}.{part}" for step, parts in expected.items() for part in parts]
+        assert list(layer.state_dict()) == names
+        assert list(layer.members()) == list(expected)
+
+
+@pytest.mark.parametrize("bypass", ["none", "complex"])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_fire_is_its_members_one_after_another(bypass, batch_norm):
+    fire = with_random_state(Fire(4, 3, {1: 2, 3: 3, 5: 1}, bypass, batch_norm), np.float64).eval()
+    steps, relu = fire.members(), ReLU()
+    x = random_array(0, IMAGES)
+    squeezed = steps["squeeze"](x)
+    if batch_norm:
+        squeezed = steps["squeeze_norm"](squeezed)
+    squeezed = relu(squeezed)
+    y = np.concatenate([steps[f"expand{k}x{k}"](squeezed) for k in (1, 3, 5)], axis=1)
+    if batch_norm:
+        y = steps["expand_norm"](y)
+    y = relu(y)
+    if bypass == "complex":
+        y = y + steps["bypass"](x)
+    np.testing.assert_allclose(fire(x), y, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: Fire(4, 2, {1: 2, 4: 2}), "expand: expected odd kernel sizes, got 1, 4"),
         (lambda: Fire(4, 2, {1: 2}, "some"), "bypass: expected one of none, simple, complex, got"),
         (lambda: Fire(4, 2, {1: 2, 3: 3}, "simple"), "bypass: .* as many channels .* 5 and 4"),
         (lambda: Conv2d(4, 6, 3, groups=0), "groups: expected a divisor of 4 and 6, got 0"),

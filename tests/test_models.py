@@ -1,4 +1,4 @@
-"""The published networks as facts, the metaparameters one by one, and gradients of the whole."""
+"""The published networks as facts, what the metaparameters change, and gradients of the whole."""
 
 import math
 
@@ -11,7 +11,6 @@ import npsqueeze as nps
 from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
 from npsqueeze.data import normalize
 from npsqueeze.layers import Dropout, Fire, MaxPool2d, Sequential
-from npsqueeze.models import fire_channels
 from tests import tiny
 from tests.strategies import assert_close, random_array, seeds
 from tests.tiny import digest, embedded_pictures, tiny_network
@@ -161,45 +160,6 @@ def test_a_config_builds_the_same_network(options):
 
 
 @pytest.mark.parametrize(
-    ("name", "values"),
-    {
-        "version": ["2.0", None],
-        "num_classes": [0, -1, 10.0, "10"],
-        "seed": [-1, 0.5],
-        "bypass": ["all", ""],
-        "head": ["mean"],
-        "init": ["zeros"],
-        "dropout": [-0.1, 1.0, math.nan],
-        "stem": [(64, 3, 1), (64, 3, 1, 1, 1), (0, 3, 1, 1), (64, 0, 1, 1), (64, 3, 0, 1),
-                 (64, 3, 1, -1), (64.0, 3, 1, 1)],
-        "pool_after": [(0,), (10,), (1, 2.5)],
-        "base_e": [0, 128.0],
-        "incr_e": [-1],
-        "freq": [0],
-        "squeeze_ratio": [0.0, 1.1, math.nan],
-        "expand": [{}, {1: 0.5}, {1: 0.5, 2: 0.5}, {1: 1.5, 3: -0.5}, {-1: 0.5, 3: 0.5},
-                   {1: math.nan, 3: 0.5}, {1: 0.001, 3: 0.999}],
-        "width": [0.0, -1.0, math.nan, math.inf],
-    }.items(),
-)  # fmt: skip
-def test_metaparameters_out_of_range(name, values):
-    for value in values:
-        version, options = (value, {}) if name == "version" else ("cifar", {name: value})
-        with pytest.raises(ValueError, match=f"^{name}: expected ") as caught:
-            nps.squeezenet(version, **({"num_classes": 10, "seed": 0} | options))
-        assert "\n" not in str(caught.value)
-
-
-def test_other_wrong_metaparameters():
-    with pytest.raises(ValueError, match="final_relu: expected False for this head, got True"):
-        tiny_network(head="linear", final_relu=True)
-    with pytest.raises(ValueError, match="expand: expected at least one filter of each kernel"):
-        tiny_network(width=0.005)
-    with pytest.raises(TypeError, match="depth"):
-        nps.squeezenet("cifar", depth=9)
-
-
-@pytest.mark.parametrize(
     ("x", "error", "message"),
     [
         (np.zeros((1, 3, 8, 8)), TypeError, "x: expected an array of float32, .* got float64"),
@@ -225,32 +185,15 @@ def test_the_smallest_picture():
     assert model.forward(random_array(0, (1, 3, 21, 40), np.float32)).shape == (1, 3)
 
 
-def test_the_fire_modules_of_the_paper():
-    config = nps.squeezenet("1.0", seed=0).config
-    expected = [(16 * k, {1: 64 * k, 3: 64 * k}) for k in (1, 1, 2, 2, 3, 3, 4, 4)]
-    assert [fire_channels(config, i) for i in range(8)] == expected
+def test_no_backward_before_a_forward():
+    with pytest.raises(RuntimeError, match=r"^GlobalAvgPool2d: backward needs a forward pass"):
+        tiny_network().backward(np.zeros((1, 10), np.float32))
 
 
-@pytest.mark.parametrize(
-    ("options", "i", "expected"),
-    [
-        ({"squeeze_ratio": 0.5}, 0, (64, {1: 64, 3: 64})),
-        ({"base_e": 100, "incr_e": 30, "freq": 3}, 7, (20, {1: 80, 3: 80})),
-        ({"expand": {1: 0.5, 3: 0.25, 5: 0.25}}, 1, (16, {1: 64, 3: 32, 5: 32})),
-        ({"expand": {1: 0.0, 3: 1.0}}, 0, (16, {3: 128})),
-        ({"expand": {1: 0.1, 3: 0.9}, "base_e": 12}, 0, (2, {1: 1, 3: 11})),
-        ({"width": 0.5}, 6, (32, {1: 128, 3: 128})),
-        ({"width": 0.02, "squeeze_ratio": 0.01}, 0, (1, {1: 2, 3: 1})),
-    ],
-)
-def test_metaparameters_decide_the_filters(options, i, expected):
-    model = nps.squeezenet("cifar", num_classes=10, seed=0, **options)
-    assert fire_channels(model.config, i) == expected
-    fire = [layer for layer in model.features.layers.values() if isinstance(layer, Fire)][i]
-    state = fire.state_dict()
-    assert len(state["squeeze.weight"]) == expected[0]
-    for size, count in expected[1].items():
-        assert state[f"expand{size}x{size}.weight"].shape == (count, expected[0], size, size)
+def test_modes_return_the_network():
+    model = tiny_network()
+    assert model.eval().config is model.config
+    assert model.train() is model.astype(np.float64) is model
 
 
 def test_width_leaves_the_classes_alone():

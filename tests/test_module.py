@@ -42,13 +42,13 @@ class Shift(Scale):
 
 @pytest.fixture
 def module():
-    inner = Sequential({"b": Scale(3.0), "drop": Dropout()})
+    inner = Sequential({"b": Scale(3.0), "drop": Dropout(seed=0)})
     return Sequential({"a": Shift(2.0), "inner": inner, "c": Shift(5.0)})
 
 
 def test_names_in_order(module):
     names = ["a.factor", "a.calls", "inner.b.factor", "inner.b.calls", "c.factor", "c.calls"]
-    assert [name for name, _ in module.named_buffers()] == names
+    assert [name for name, _ in module.named_state()] == names
     assert list(module.state_dict()) == names
     assert [name for name, _ in module.named_parameters()] == names[::2]
     assert [p.data.item() for p in module.parameters()] == [2.0, 3.0, 5.0]
@@ -122,16 +122,71 @@ def test_a_state_that_does_not_fit_changes_nothing(module, change, message):
     assert module.state_dict() == before
 
 
+@pytest.mark.parametrize(
+    ("entry", "found"),
+    [
+        ([5.0], "list"),
+        (None, "NoneType"),
+        (np.float64(5.0), "float64"),
+        (np.array(["5"]), "<U1"),
+        (np.array([5.0], object), "object"),
+        (np.array([5j]), "complex128"),
+        (np.array([True]), "bool"),
+    ],
+)
+def test_a_state_of_no_numbers_changes_nothing(module, entry, found):
+    before = module.state_dict()
+    changed = {name: array + 1 for name, array in before.items()} | {"c.calls": entry}  # the last
+    message = rf"^state\['c.calls'\]: expected an array of real numbers, got {found}$"
+    with pytest.raises(TypeError, match=message):
+        module.load_state_dict(changed)
+    assert module.state_dict() == before
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.int32, np.uint8, ">f4"])
+def test_a_state_of_other_numbers_is_converted(dtype):
+    layer = Linear(2, 1)
+    layer.load_state_dict({"weight": np.array([[3, 4]], dtype), "bias": np.array([5], dtype)})
+    np.testing.assert_array_equal(layer.weight.data, np.float32([[3, 4]]), strict=True)
+    np.testing.assert_array_equal(layer.bias.data, np.float32([5]), strict=True)
+
+
 def test_astype_converts_everything():
     module = Sequential({"fire": Fire(4, 2, {1: 2, 3: 2}, batch_norm=True), "n": BatchNorm2d(4)})
     before = module.state_dict()
     assert module.astype(np.float64) is module
-    for name, buffer in module.named_buffers():
-        np.testing.assert_array_equal(buffer.data, before[name].astype(np.float64), strict=True)
+    for name, member in module.named_state():
+        np.testing.assert_array_equal(member.data, before[name].astype(np.float64), strict=True)
     assert {p.grad.dtype for p in module.parameters()} == {np.dtype(np.float64)}
     x = random_array(0, (2, 4, 3, 3))
     assert module.forward(x).dtype == np.float64
     assert module.backward(x).dtype == np.float64
+
+
+def test_a_parameter_is_no_buffer():
+    layer = BatchNorm2d(2)
+    kinds = {name: type(member) for name, member in layer.named_state()}
+    assert kinds == {
+        "weight": Parameter, "bias": Parameter, "running_mean": Buffer, "running_var": Buffer
+    }  # fmt: skip
+    assert not isinstance(layer.weight, Buffer)
+
+
+def test_a_layer_stands_in_one_place():
+    relu, conv = ReLU(), Conv2d(3, 3, 1)
+    message = "^layers: expected each layer once, for a layer keeps the cache of one forward pass$"
+    for layers in (
+        {"0": relu, "1": conv, "2": relu},
+        {"0": relu, "1": Sequential({"0": conv, "1": relu})},
+        {"0": Sequential({"0": relu}), "1": Sequential({"0": relu})},
+    ):
+        with pytest.raises(ValueError, match=message):
+            Sequential(layers)
+
+
+def test_no_backward_before_a_forward(module):
+    with pytest.raises(RuntimeError, match=r"^Dropout: backward needs a forward pass before it$"):
+        module.backward(random_array(0, (4,)))
 
 
 def test_a_module_without_a_forward_cannot_be_made():

@@ -25,7 +25,7 @@ def one_torch_thread():
     torch.set_num_threads(before)
 
 
-STEPS = {"sgd": 20, "adamw": 10}
+STEPS = 20
 VARIANTS = {
     "plain": {},
     "batch norm": {"batch_norm": True},
@@ -99,8 +99,9 @@ def our_loss(model, x, labels):
 
 
 def check_one_pass(unit, dtype, n, size, options):
-    # Every normalisation divides by a standard deviation, and rounding errors grow: PyTorch's own
-    # float32 gradients are then up to 2e-5 away from its float64 ones.
+    # Every normalisation divides by a standard deviation, and rounding errors grow: in these
+    # networks PyTorch's own float32 gradients are up to 8e-5 away from its float64 ones, by the
+    # measure of assert_close (3e-6 without normalisation); ours from its float32 ones, 3e-5 (7e-6).
     single = 5e-5 if "batch_norm" in options else 1e-5
     tolerance = single if dtype == "float32" else 1e-10
     ours, theirs = twins(unit, dtype, **options)
@@ -153,14 +154,14 @@ def optimizers(name, ours, theirs, batch_norm=False):
     )
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
 @pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
 def test_the_losses_of_the_first_steps(options, name):
     pictures = embedded_pictures(160)
     ours, theirs = twins(1, "float64", **options)
     optimizer, their_optimizer = optimizers(name, ours, theirs, "batch_norm" in options)
     losses, expected = [], []
-    for step in range(STEPS[name]):
+    for step in range(STEPS):
         x, labels = training_batch(pictures, step, batch_size=16, seed=0)
         x = x.astype(np.float64)
         losses.append(our_loss(ours, x, labels)[1])

@@ -29,33 +29,33 @@ def tensor(array):
     return None if array is None else torch.tensor(array).requires_grad_(array.dtype.kind == "f")
 
 
-def check_against_torch(y, expected, dy, pairs):
+def check_against_torch(y, expected, dy, pairs, tolerance=TOLERANCE):
     """Compare y, and each (gradient, tensor) of pairs with what autograd gives for dy."""
-    assert_close(y, expected.detach(), TOLERANCE)
+    assert_close(y, expected.detach(), tolerance)
     expected.backward(torch.tensor(dy))
     for gradient, leaf in pairs:
-        assert_close(gradient, leaf.grad, TOLERANCE)
+        assert_close(gradient, leaf.grad, tolerance)
 
 
 @given(
     size=st.integers(1, 20),
-    kernel=st.integers(1, 6),
+    kernel_size=st.integers(1, 6),
     stride=st.integers(1, 8),
     dilation=st.integers(1, 3),
     ceil_mode=st.booleans(),
     data=st.data(),
 )
-def test_output_size(size, kernel, stride, dilation, ceil_mode, data):
-    padding = data.draw(st.integers(0, kernel // 2))
+def test_output_size(size, kernel_size, stride, dilation, ceil_mode, data):
+    padding = data.draw(st.integers(0, kernel_size // 2))
     try:
         expected = F.max_pool1d(
-            torch.zeros(1, 1, size), kernel, stride, padding, dilation, ceil_mode
+            torch.zeros(1, 1, size), kernel_size, stride, padding, dilation, ceil_mode
         ).shape[2]
     except RuntimeError:
         with pytest.raises(ValueError, match="kernel_size"):
-            reference.output_size(size, kernel, stride, padding, dilation, ceil_mode)
+            reference.output_size(size, kernel_size, stride, padding, dilation, ceil_mode)
     else:
-        arguments = (size, kernel, stride, padding, dilation, ceil_mode)
+        arguments = (size, kernel_size, stride, padding, dilation, ceil_mode)
         assert reference.output_size(*arguments) == expected
 
 
@@ -68,8 +68,8 @@ def test_output_size_of_squeezenet():
 
 
 def test_ceil_mode_drops_a_window_that_starts_in_the_right_padding():
-    assert reference.output_size(4, kernel=2, stride=3, padding=1, ceil_mode=True) == 2
-    assert reference.output_size(5, kernel=2, stride=3, padding=1, ceil_mode=True) == 2
+    assert reference.output_size(4, kernel_size=2, stride=3, padding=1, ceil_mode=True) == 2
+    assert reference.output_size(5, kernel_size=2, stride=3, padding=1, ceil_mode=True) == 2
 
 
 @given(conv_cases(), layouts)
@@ -247,9 +247,9 @@ def test_dropout(shape, seed, p):
 
 
 @given(st.integers(1, 5), st.integers(1, 6), seeds, st.sampled_from([0.0, 0.1, 1.0]))
-def test_softmax_cross_entropy(N, K, seed, label_smoothing):
-    logits = 3 * random_array((seed, 0), (N, K))
-    labels = np.random.default_rng((seed, 1)).integers(K, size=N)
+def test_softmax_cross_entropy(N, classes, seed, label_smoothing):
+    logits = 3 * random_array((seed, 0), (N, classes))
+    labels = np.random.default_rng((seed, 1)).integers(classes, size=N)
     dloss = random_array((seed, 2), ())
     logits_torch = tensor(logits)
     expected = F.cross_entropy(logits_torch, torch.tensor(labels), label_smoothing=label_smoothing)
@@ -275,50 +275,75 @@ def test_softmax_cross_entropy_propagates_nan():
     np.testing.assert_array_equal(np.isnan(dlogits), [[True, True], [False, False]])
 
 
-def fire_parameters(seed, channels, squeeze, expand, filters, bypass):
+def fire_parameters(seed, channels, squeeze, expand, filters, bypass, batch_norm=False):
+    """Return parameters; the convolutions before a batch normalisation have no bias."""
     shapes = {"squeeze": (squeeze, channels, 1, 1)}
     # From the largest to the smallest: the order of the names must not matter.
     shapes |= {f"expand{k}x{k}": (filters, squeeze, k, k) for k in reversed(expand)}
+    without_bias = set(shapes) if batch_norm else set()
     if bypass == "complex":
         shapes["bypass"] = (filters * len(expand), channels, 1, 1)
+    if batch_norm:
+        shapes |= {"squeeze_norm": (squeeze,), "expand_norm": (filters * len(expand),)}
     parameters = {}
     for index, (name, shape) in enumerate(shapes.items()):
         parameters[f"{name}.weight"] = random_array((seed, index, 0), shape)
-        parameters[f"{name}.bias"] = random_array((seed, index, 1), shape[:1])
+        if name not in without_bias:
+            parameters[f"{name}.bias"] = random_array((seed, index, 1), shape[:1])
+        if name.endswith("norm"):
+            parameters[f"{name}.running_mean"] = random_array((seed, index, 2), shape)
+            parameters[f"{name}.running_var"] = random_array((seed, index, 3), shape) ** 2
     return parameters
 
 
-def fire_torch(x, parameters, expand, bypass):
+def fire_torch(x, parameters, expand, bypass, training):
     def conv(x, name):
         w = parameters[f"{name}.weight"]
-        return F.conv2d(x, w, parameters[f"{name}.bias"], padding=w.shape[-1] // 2)
+        return F.conv2d(x, w, parameters.get(f"{name}.bias"), padding=w.shape[-1] // 2)
 
-    squeezed = conv(x, "squeeze").relu()
-    y = torch.cat([conv(squeezed, f"expand{k}x{k}") for k in expand], dim=1).relu()
+    def norm(x, name):
+        if f"{name}.weight" not in parameters:
+            return x
+        names = ("running_mean", "running_var", "weight", "bias")
+        return F.batch_norm(x, *(parameters[f"{name}.{part}"] for part in names), training)
+
+    squeezed = norm(conv(x, "squeeze"), "squeeze_norm").relu()
+    joined = torch.cat([conv(squeezed, f"expand{k}x{k}") for k in expand], dim=1)
+    y = norm(joined, "expand_norm").relu()
     if bypass == "simple":
         return y + x
     return y + conv(x, "bypass") if bypass == "complex" else y
 
 
+@pytest.mark.parametrize(("batch_norm", "training"), [(False, True), (True, True), (True, False)])
 @given(
     seed=seeds,
     N=st.integers(1, 2),
-    size=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    size=st.tuples(st.integers(2, 4), st.integers(3, 4)),
     expand=st.sampled_from([(1, 3), (1, 3, 5), (3,)]),
     bypass=st.sampled_from(["none", "simple", "complex"]),
 )
-def test_fire(seed, N, size, expand, bypass):
+def test_fire(batch_norm, training, seed, N, size, expand, bypass):
     filters = 2
     channels = filters * len(expand) if bypass == "simple" else 3
-    parameters = fire_parameters(seed, channels, 2, expand, filters, bypass)
+    parameters = fire_parameters(seed, channels, 2, expand, filters, bypass, batch_norm)
+    statistics = {name: a for name, a in parameters.items() if ".running_" in name}
+    learned = {name: a for name, a in parameters.items() if name not in statistics}
     x = random_array((seed, 90), (N, channels, *size))
-    y = reference.fire(x, parameters, bypass)
+    x_torch, leaves = tensor(x), {name: tensor(array) for name, array in learned.items()}
+    statistics_torch = {name: torch.tensor(array) for name, array in statistics.items()}
+    expected = fire_torch(x_torch, leaves | statistics_torch, expand, bypass, training)
+
+    y = reference.fire(x, parameters, bypass, training)
+    for name, array in statistics.items():
+        assert_close(array, statistics_torch[name], TOLERANCE)
     dy = random_array((seed, 91), y.shape)
-    dx, gradients = reference.fire_backward(dy, x, parameters, bypass)
-    assert gradients.keys() == parameters.keys()
-    x_torch, leaves = tensor(x), {name: tensor(array) for name, array in parameters.items()}
+    dx, gradients = reference.fire_backward(dy, x, parameters, bypass, training)
+    for name, array in statistics.items():  # updated once, not twice
+        assert_close(array, statistics_torch[name], TOLERANCE)
+    assert gradients.keys() == learned.keys()
     pairs = [(dx, x_torch)] + [(gradients[name], leaves[name]) for name in gradients]
-    check_against_torch(y, fire_torch(x_torch, leaves, expand, bypass), dy, pairs)
+    check_against_torch(y, expected, dy, pairs, 1e-9 if batch_norm else TOLERANCE)
 
 
 def results(dtype):

@@ -77,7 +77,8 @@ def test_the_configuration(finished):
     assert (config["settings"]["lr"], config["settings"]["epochs"]) == (0.05, EPOCHS)
     assert config["classes"] == list(PICTURES.classes)
     assert config["image_size"] == 16
-    assert len(config["data"]) == 64
+    assert len(config["train_set"]) == len(config["test_set"]) == 64
+    assert config["train_set"] != config["test_set"]
 
 
 def test_the_metrics(finished):
@@ -113,7 +114,7 @@ def test_a_model_from_a_checkpoint(finished):
 
 
 def test_the_best_stays_when_it_gets_worse(tmp_path):
-    folder = Run(tmp_path, network(), {}, PICTURES)
+    folder = Run(tmp_path, network(), {}, PICTURES, TEST_PICTURES)
     for accuracies, kept in (([0.3], 1), ([0.3, 0.2], 1), ([0.3, 0.2, 0.3], 3)):
         rows = [{"epoch": i + 1, "test_accuracy": a} for i, a in enumerate(accuracies)]
         folder.save({"model.a": np.ones(1)}, {"rows": rows, "seen": 0})
@@ -181,7 +182,7 @@ def test_a_checkpoint_of_another_architecture(run):
     ("change", "message"),
     [
         ({"model": None}, "NoneType"),
-        ({"model": {"version": "cifar"}}, "'expand'"),
+        ({"model": {"version": "cifar"}}, "missing: features.0.bias"),
         ({"model": network().config | {"depth": 8}}, "depth"),
         ({"model": network().config | {"width": -1.0}}, "width: expected"),
         ({"model": network().config | {"bypass": "complex"}}, "missing: .*bypass.weight"),
@@ -203,18 +204,19 @@ def test_a_checkpoint_of_something_else(tmp_path):
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_a_save_that_fails_keeps_the_last_one(tmp_path, monkeypatch, error):
+@pytest.mark.parametrize("file", ["last.npz", "best.npz", "metrics.csv"])
+def test_a_save_that_fails_keeps_the_last_one(tmp_path, monkeypatch, error, file):
     calls, replace = [], Path.replace
 
     def replace_twice(self, target):
         calls.append(Path(target).name)
-        if calls.count("last.npz") == 2:
+        if calls.count(file) == 2:
             raise error
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", replace_twice)
     expected = CheckpointError if isinstance(error, OSError) else KeyboardInterrupt
-    with pytest.raises(expected, match=r"last.npz: cannot be written|^$"):
+    with pytest.raises(expected, match=rf"{file}: cannot be written|^$"):
         train(tmp_path / "run")
     assert names(tmp_path / "run") == ["best.npz", "config.json", "last.npz", "metrics.csv"]
     assert load_checkpoint(tmp_path / "run" / "last.npz")[1]["progress"]["step"] == 4
@@ -226,3 +228,25 @@ def test_a_save_that_fails_keeps_the_last_one(tmp_path, monkeypatch, error):
     history = train(None, whole)
     assert digest(model) == digest(whole)
     assert resumed.evaluation.loss == history.evaluation.loss
+    best = max(history.rows, key=lambda row: (row["test_accuracy"], row["epoch"]))
+    assert load_checkpoint(tmp_path / "run" / "best.npz")[1]["epoch"] == best["epoch"]
+
+
+def test_a_disk_too_full_for_pictures_does_not_cost_the_result(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    lines = []
+    monkeypatch.setattr(Run, "draw", fail)
+    history = train(tmp_path / "run", epochs=1, report=lines.append)
+    assert history.evaluation is not None
+    assert "no pictures, for they cannot be written ([Errno 28] No space" in lines[-1]
+
+
+@pytest.mark.parametrize("part", ["settings", "image_size", "classes", "model"])
+def test_a_checkpoint_that_lacks_a_part(run, tmp_path, part):
+    arrays, metadata = load_checkpoint(run / "best.npz")
+    del metadata[part]
+    save_checkpoint(tmp_path / "part.npz", arrays, metadata)
+    with pytest.raises(CheckpointError, match=rf"part.npz: holds no network .*{part}"):
+        nps.load_model(tmp_path / "part.npz")

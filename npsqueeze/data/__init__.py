@@ -14,7 +14,7 @@ from npsqueeze.data.batches import (
 from npsqueeze.data.cifar10 import (
     CLASSES,
     Dataset,
-    cache_folder,
+    downloads_folder,
     find_data,
     load_cifar10,
     read_batch,
@@ -30,7 +30,7 @@ __all__ = [
     "Dataset",
     "augment",
     "batches_per_epoch",
-    "cache_folder",
+    "downloads_folder",
     "evaluation_batches",
     "fetch_cifar10",
     "find_data",

@@ -42,7 +42,11 @@ def normalize(images: Array, mean: Channels = CIFAR10_MEAN, std: Channels = CIFA
     """
     if images.dtype != np.uint8:
         raise TypeError(f"images: expected uint8, got {images.dtype}")
+    if images.ndim < 3 or images.shape[-3] != 3:
+        raise ValueError(f"images: expected shape (…, 3, H, W), got {images.shape}")
     mean_column, std_column = _channel_column("mean", mean), _channel_column("std", std)
+    if not np.isfinite(mean_column).all():
+        raise ValueError(f"mean: expected finite values, got {mean}")
     if not (std_column > 0).all():
         raise ValueError(f"std: expected values above 0, got {std}")
     x: Array = images / np.float32(255)
@@ -74,6 +78,8 @@ def augment(images: Array, key: tuple[int, ...]) -> Array:
     -------
     ndarray of uint8, shape (N, C, H, W)
     """
+    if images.ndim != 4:
+        raise ValueError(f"images: expected shape (N, C, H, W), got {images.shape}")
     n, _, height, width = images.shape
     rng = generator(key)
     top, left = rng.integers(0, 2 * PADDING + 1, size=(2, n))

@@ -52,6 +52,8 @@ class Dataset:
         if self.images.ndim != 4 or self.images.shape[1] != 3:
             raise ValueError(f"images: expected shape (N, 3, H, W), got {self.images.shape}")
         check_shape("labels", self.labels, self.images.shape[:1])
+        if not np.isin(self.labels, np.arange(len(self.classes))).all():
+            raise ValueError(f"labels: expected 0 to {len(self.classes) - 1}, got others")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -131,7 +133,7 @@ def load_cifar10(folder: str | Path) -> tuple[Dataset, Dataset]:
     return train_set, Dataset(*read_batch(folder / TEST_FILE))
 
 
-def cache_folder() -> Path:
+def downloads_folder() -> Path:
     """Return the folder in the user's cache where the whole CIFAR-10 is kept."""
     import pooch
 
@@ -153,7 +155,7 @@ def find_data(path: str | Path | None = None) -> Path:
         return Path(path)
     here = Path.cwd()
     subsets = [parent / "data" / "cifar-10-subset" for parent in (here, *here.parents)]
-    for folder in (*subsets, cache_folder()):
+    for folder in (*subsets, downloads_folder()):
         if (folder / TRAIN_FILES[0]).is_file():
             return folder
     raise DataError(

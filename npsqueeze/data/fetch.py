@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from npsqueeze.data.cifar10 import TEST_FILE, TRAIN_FILES, cache_folder
+from npsqueeze.data.cifar10 import TEST_FILE, TRAIN_FILES, downloads_folder
 from npsqueeze.errors import DataError
+from npsqueeze.files import atomic_write
 
 ARCHIVE_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
@@ -53,12 +54,14 @@ def fetch_cifar10(folder: str | Path | None = None, source: str | Path | None = 
         If the source cannot be read or is not CIFAR-10, or if `folder` cannot be written or holds
         something else. Nothing is left behind then.
     """
-    folder = Path(cache_folder() if folder is None else folder).expanduser().absolute()
+    folder = Path(downloads_folder() if folder is None else folder).expanduser().absolute()
     try:
         if _is_whole(folder):
             return folder
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise DataError(f"{folder}: is in the way and not a whole CIFAR-10; name a new folder")
+            raise DataError(
+                f"{folder}: is in the way, and no whole CIFAR-10: remove it or name another"
+            )
         existing = next(parent for parent in folder.parents if parent.exists())
         # Beside the folder to be, or beside its first missing parent: the last step is a rename.
         with tempfile.TemporaryDirectory(dir=existing, prefix=".cifar-10-") as staging:
@@ -67,7 +70,8 @@ def fetch_cifar10(folder: str | Path | None = None, source: str | Path | None = 
             complete = Path(staging) / "complete"
             complete.mkdir()
             for name, content in batches.items():
-                (complete / name).write_bytes(content)
+                with atomic_write(complete / name) as file:  # on the disk before it gets its name
+                    file.write(content)
             folder.parent.mkdir(parents=True, exist_ok=True)
             complete.rename(folder)
     except OSError as error:

@@ -5,7 +5,9 @@
 
 The forward pass returns its result and what the backward pass needs of it; the backward pass takes
 the gradient of the loss with respect to the result, `dy` = ∂L/∂y, and returns those with respect to
-the inputs. Every formula stands in the docstring of its function, and the code beside it.
+the inputs. Every formula stands in the docstring of its function, and the code beside it. A cache
+keeps the arrays themselves, not copies: change no input, weight or result in place between a
+forward pass and its backward pass.
 
 The legend, for all files: N batch, C channels in, F filters (channels out), H W height and width,
 oh ow height and width of the output, kh kw of the kernel, K = C·kh·kw, P = oh·ow output pixels.

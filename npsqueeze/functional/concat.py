@@ -17,7 +17,13 @@ class ConcatCache(NamedTuple):
 
 
 def concat_forward(arrays: Sequence[Array]) -> tuple[Array, ConcatCache]:
-    """Return the arrays (N, C_i, H, W) side by side, as (N, ΣC_i, H, W), and the cache."""
+    """Return the arrays (N, C_i, H, W) side by side, as (N, ΣC_i, H, W), and the cache.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no array, or they differ in more than their number of channels.
+    """
     if not arrays:
         raise ValueError("arrays: expected at least one array, got none")
     inputs = {f"arrays[{i}]": as_float_array(f"arrays[{i}]", x, 4) for i, x in enumerate(arrays)}
@@ -30,8 +36,8 @@ def concat_forward(arrays: Sequence[Array]) -> tuple[Array, ConcatCache]:
 
 
 def concat_backward(dy: Array, cache: ConcatCache) -> tuple[Array, ...]:
-    """Return the slices of dy that belong to each input: concatenation only moves numbers."""
+    """Return copies of the parts of dy that belong to each input: concatenation moves numbers."""
     dy = as_gradient(dy, cache.y_shape, cache.dtype)
     # forward: y = concatenate(arrays, axis=1)
     ends = np.cumsum(cache.channels)
-    return tuple(np.ascontiguousarray(part) for part in np.split(dy, ends[:-1], axis=1))
+    return tuple(part.copy() for part in np.split(dy, ends[:-1], axis=1))

@@ -1,5 +1,6 @@
 """Convolution as a matrix product: im2col lays every window out as a column."""
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -61,7 +62,7 @@ def conv2d_forward(
     References
     ----------
     Chellapilla, Puri & Simard, "High Performance Convolutional Neural Networks for Document
-    Processing", 2006, section 2 (unrolling a convolution into a matrix product).
+    Processing", 2006 (unrolling a convolution into a matrix product).
     """
     x, w = as_float_array("x", x, 4), as_float_array("w", w, 4)
     b = None if b is None else as_float_array("b", b, 1)
@@ -86,9 +87,8 @@ def conv2d_forward(
             _by_group(w, groups),
             _columns(x[images], cache),
             _as_matrices(y[images], groups),
-            False,
-            False,
-            False,
+            transpose_a=False,
+            transpose_b=False,
         )
     if b is not None:
         y += b[:, None, None]
@@ -119,26 +119,18 @@ def conv2d_backward(dy: Array, cache: ConvCache) -> tuple[Array, Array, Array | 
     x, w, has_bias, windows, groups = cache
     dy = as_gradient(dy, (len(x), len(w), *windows.output_size(*x.shape[2:])), x.dtype)
     dx, dw = np.empty_like(x), np.zeros_like(w)
+    pointwise = _is_pointwise(cache)
     for images in _image_blocks(cache):
         columns, dy_matrices = _columns(x[images], cache), _as_matrices(dy[images], groups)
         # forward: y = w · columns; seen from w
         dw += _sum_of_products(dy_matrices, columns, groups).reshape(w.shape)
         # forward: y = w · columns; seen from the columns
-        if _is_pointwise(cache):
-            gemm(
-                _by_group(w, groups),
-                dy_matrices,
-                _as_matrices(dx[images], groups),
-                True,
-                False,
-                False,
-            )
-            continue
-        dcolumns = np.empty_like(columns)
-        gemm(_by_group(w, groups), dy_matrices, dcolumns, True, False, False)
-        # forward: columns = im2col(x)
-        spread = dcolumns.reshape(len(x[images]), x.shape[1], *windows.kernel_size, *dy.shape[2:])
-        col2im(spread, dx[images], windows.stride, windows.padding, windows.dilation)
+        dcolumns = _as_matrices(dx[images], groups) if pointwise else np.empty_like(columns)
+        gemm(_by_group(w, groups), dy_matrices, dcolumns, transpose_a=True, transpose_b=False)
+        # forward: columns = im2col(x), or x itself
+        if not pointwise:
+            spread = dcolumns.reshape(-1, x.shape[1], *windows.kernel_size, *dy.shape[2:])
+            col2im(spread, dx[images], windows.stride, windows.padding, windows.dilation)
     # forward: y += b[:, None, None]
     db = dy.sum(axis=(0, 2, 3)) if has_bias else None
     return dx, dw, db
@@ -152,17 +144,14 @@ def _sum_of_products(dy: Array, columns: Array, groups: int) -> Array:
     are added up in a few shares, which the cores can work on side by side; their number depends on
     the batch only.
     """
-
-    def sum_of_products(first: Array, second: Array) -> Array:
-        products = len(first) // groups
-        shares = max(s for s in (1, 2, 4, 8) if products % s == 0)
-        result = np.empty((groups * shares, first.shape[1], second.shape[1]), first.dtype)
-        gemm(_group_major(first, groups), _group_major(second, groups), result, False, True, False)
-        return result.reshape(groups, shares, *result.shape[1:]).sum(axis=1)
-
-    if dy.shape[1] < columns.shape[1]:
-        return sum_of_products(columns, dy).swapaxes(1, 2)
-    return sum_of_products(dy, columns)
+    swap = dy.shape[1] < columns.shape[1]
+    first, second = (columns, dy) if swap else (dy, columns)
+    shares = math.gcd(len(dy) // groups, 8)
+    sums = np.empty((groups * shares, first.shape[1], second.shape[1]), dy.dtype)
+    first, second = _group_major(first, groups), _group_major(second, groups)
+    gemm(first, second, sums, transpose_a=False, transpose_b=True)
+    dw = sums.reshape(groups, shares, *sums.shape[1:]).sum(axis=1)
+    return dw.swapaxes(1, 2) if swap else dw
 
 
 def _is_pointwise(cache: ConvCache) -> bool:
@@ -178,7 +167,7 @@ def _columns(x: Array, cache: ConvCache) -> Array:
     windows = cache.windows
     out_size = windows.output_size(*x.shape[2:])
     columns = np.empty((*x.shape[:2], *windows.kernel_size, *out_size), x.dtype)
-    im2col(x, columns, *windows[:4], out_size)
+    im2col(x, columns, windows.stride, windows.padding, windows.dilation)
     return columns.reshape(len(x) * cache.groups, -1, out_size[0] * out_size[1])
 
 

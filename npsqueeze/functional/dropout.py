@@ -2,18 +2,16 @@
 
 import numpy as np
 
-from npsqueeze.arrays import Array, as_float_array, as_gradient
+from npsqueeze.arrays import ANY_RANK, Array, as_float_array, as_gradient
 from npsqueeze.generators import generator
-
-ANY_RANK = (1, 2, 3, 4)
 
 
 def dropout_forward(
     x: Array, p: float, key: tuple[int, ...], training: bool = True
-) -> tuple[Array, Array | None]:
+) -> tuple[Array, Array]:
     """Set each element to zero with probability p, and multiply the others by 1/(1 - p).
 
-    So the mean stays what it was, and inference (``training=False``) has nothing to do: y = x.
+    So the mean stays what it was, and inference (``training=False``) has nothing to do: y = x·1.
 
     Parameters
     ----------
@@ -26,30 +24,30 @@ def dropout_forward(
     Returns
     -------
     y : the shape of x
-    cache : for `dropout_backward`: the factor of each element, 0 or 1/(1 - p); None in inference
+    cache : for `dropout_backward`: the factor of each element, 0 or 1/(1 - p), or 1 in inference
 
     Raises
     ------
-    ValueError
-        If p is out of range.
+    TypeError, ValueError
+        If x is not as stated, p is out of range, or the key is none of `generators.generator`.
 
     References
     ----------
-    Srivastava et al., "Dropout", 2014, section 10 (the scaled, "inverted" form).
+    Srivastava et al., "Dropout", 2014, section 10 (the scaled, "inverted" form); p is there the
+    probability of keeping an element.
     """
     x = as_float_array("x", x, ANY_RANK)
     if not 0 <= p < 1:
         raise ValueError(f"p: expected a probability in [0, 1), got {p}")
-    if not training or p == 0:
-        return x, None
-    keep = generator(key).random(x.shape, np.float32) >= p
-    factor = keep * x.dtype.type(1 / (1 - p))
+    if training and p > 0:
+        keep = generator(key).random(x.shape, np.float32) >= p
+        factor = keep * x.dtype.type(1 / (1 - p))
+    else:
+        factor = np.broadcast_to(x.dtype.type(1), x.shape)
     return x * factor, factor
 
 
-def dropout_backward(dy: Array, cache: Array | None) -> Array:
+def dropout_backward(dy: Array, cache: Array) -> Array:
     """Return dx = dy·factor: what was not passed on receives nothing."""
-    if cache is None:
-        return as_float_array("dy", dy, ANY_RANK)
     # forward: y = x * factor
     return as_gradient(dy, cache.shape, cache.dtype) * cache

@@ -1,7 +1,7 @@
 """The Fire module: squeeze to a few channels, expand with several kernel sizes side by side."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,8 @@ from npsqueeze.functional.conv import conv2d_backward, conv2d_forward
 from npsqueeze.functional.relu import relu_backward, relu_forward
 
 BYPASSES = ("none", "simple", "complex")
-STATISTICS = ("running_mean", "running_var")
+NORMALISATIONS = ("squeeze_norm", "expand_norm")
+NORMALISATION_PARTS = ("weight", "bias", "running_mean", "running_var")
 
 
 class FireCache(NamedTuple):
@@ -58,7 +59,8 @@ def fire_forward(
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as stated, or a simple bypass would have to change the channels.
+        If an argument is not as stated, a parameter is missing or has no use, or a simple bypass
+        would have to change the channels.
 
     References
     ----------
@@ -67,6 +69,8 @@ def fire_forward(
     x = as_float_array("x", x, 4)
     if bypass not in BYPASSES:
         raise ValueError(f"bypass: expected one of {', '.join(BYPASSES)}, got {bypass!r}")
+    branches = _branches(parameters)  # names and kernel sizes
+    _check_names(parameters, branches, bypass)
     steps: dict[str, Any] = {}
 
     def run(name: str, forward: Any, *inputs: Any, **options: Any) -> Array:
@@ -77,13 +81,8 @@ def fire_forward(
             raise type(error)(f"{name}: {error}") from error
         return y
 
-    def parameter(name: str) -> Array:
-        if name not in parameters:
-            raise ValueError(f"parameters: expected {name}, got {', '.join(parameters) or 'none'}")
-        return parameters[name]
-
     def convolution(name: str, inputs: Array, kernel_size: int = 1) -> Array:
-        w = as_float_array(f"{name}.weight", parameter(f"{name}.weight"), 4)
+        w = as_float_array(f"{name}.weight", parameters[f"{name}.weight"], 4)
         check_shape(f"{name}.weight", w, (*w.shape[:2], kernel_size, kernel_size))
         b = parameters.get(f"{name}.bias")
         return run(name, conv2d_forward, inputs, w, b, padding=kernel_size // 2)
@@ -91,10 +90,9 @@ def fire_forward(
     def normalisation(name: str, inputs: Array) -> Array:
         if f"{name}.weight" not in parameters:
             return inputs
-        arrays = (parameter(f"{name}.{part}") for part in ("weight", "bias", *STATISTICS))
+        arrays = (parameters[f"{name}.{part}"] for part in NORMALISATION_PARTS)
         return run(name, batch_norm2d_forward, inputs, *arrays, training=training)
 
-    branches = _branches(parameters)  # names and kernel sizes
     squeezed = normalisation("squeeze_norm", convolution("squeeze", x))
     squeezed = run("squeeze_relu", relu_forward, squeezed)
     expanded = [convolution(name, squeezed, size) for name, size in branches.items()]
@@ -161,3 +159,18 @@ def _branches(parameters: Mapping[str, Array]) -> dict[str, int]:
             f"got {', '.join(parameters) or 'none'}"
         )
     return {f"expand{size}x{size}": size for size in sizes}
+
+
+def _check_names(parameters: Mapping[str, Array], branches: Iterable[str], bypass: str) -> None:
+    """Raise ValueError unless all that is needed is there, and nothing that has no use."""
+    convolutions = ["squeeze", *branches] + ["bypass"] * (bypass == "complex")
+    norms = {name.partition(".")[0] for name in parameters} & set(NORMALISATIONS)
+    required = {f"{name}.weight" for name in convolutions}
+    required |= {f"{name}.{part}" for name in norms for part in NORMALISATION_PARTS}
+    missing = required - parameters.keys()
+    unused = parameters.keys() - required - {f"{name}.bias" for name in convolutions}
+    if missing or unused:
+        raise ValueError(
+            f"parameters: expected {', '.join(sorted(missing)) or 'no more'}, "
+            f"got {', '.join(sorted(unused)) or 'none'} without a use (bypass {bypass!r})"
+        )

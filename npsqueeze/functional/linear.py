@@ -62,5 +62,5 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array 
 def _matmul(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = False) -> Array:
     rows, columns = a.shape[int(transpose_a)], b.shape[int(not transpose_b)]
     c = np.empty((1, rows, columns), a.dtype)
-    gemm(a[None], b[None], c, transpose_a, transpose_b, False)
+    gemm(a[None], b[None], c, transpose_a, transpose_b)
     return c[0]

@@ -18,6 +18,11 @@ def softmax(logits: Array) -> Array:
     """Return the probabilities p_k = exp(z_k)/Σ_j exp(z_j) of logits z, (N, classes).
 
     The largest logit is subtracted first: it cancels out, and nothing can overflow.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the logits are no array of float32 or float64 numbers with two dimensions.
     """
     return np.exp(_log_softmax(as_float_array("logits", logits, 2)))
 
@@ -31,14 +36,14 @@ def softmax_cross_entropy_forward(
               \log p_{nk} = z_{nk} - \log \sum_j e^{z_{nj}}
 
     The target t is 1 for the label and 0 elsewhere; with `label_smoothing` ε it is
-    1 - ε + ε/classes for the label and ε/classes elsewhere (Szegedy et al., 2016, section 7).
+    1 - ε + ε/classes for the label and ε/classes elsewhere.
 
     Parameters
     ----------
     logits : (N, classes)
     labels : (N,) integers
     label_smoothing : float
-        0 <= ε < 1
+        0 <= ε <= 1
 
     Returns
     -------
@@ -49,6 +54,11 @@ def softmax_cross_entropy_forward(
     ------
     TypeError, ValueError
         If the labels are no integers, one is out of range, or a shape or ε is not as stated.
+
+    References
+    ----------
+    Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 2016, section 7
+    (label smoothing).
     """
     logits, labels = as_float_array("logits", logits, 2), np.asarray(labels)
     n, classes = logits.shape
@@ -62,8 +72,8 @@ def softmax_cross_entropy_forward(
         raise ValueError(
             f"labels: expected 0 to {classes - 1}, got {labels.min()} to {labels.max()}"
         )
-    if not 0 <= label_smoothing < 1:
-        raise ValueError(f"label_smoothing: expected a number in [0, 1), got {label_smoothing}")
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing: expected a number from 0 to 1, got {label_smoothing}")
 
     targets = np.full_like(logits, label_smoothing / classes)
     targets[np.arange(n), labels] += 1 - label_smoothing

@@ -67,7 +67,7 @@ def max_pool2d_forward(
     windows = pool_windows(kernel_size, stride, padding, ceil_mode)
     y = np.empty((*x.shape[:2], *windows.output_size(*x.shape[2:])), x.dtype)
     winner = np.empty(y.shape, np.int32)
-    kernels.max_pool_forward(x, y, winner, *windows[:3])
+    kernels.max_pool_forward(x, y, winner, windows.kernel_size, windows.stride, windows.padding)
     return y, MaxPoolCache(winner, x.shape, x.dtype)
 
 
@@ -108,13 +108,13 @@ def avg_pool2d_forward(
     x = as_float_array("x", x, 4)
     windows = pool_windows(kernel_size, stride, padding, ceil_mode)
     out_size = windows.output_size(*x.shape[2:])
-    rows, columns = (
-        _pixels_counted(*along, count_include_pad)
-        for along in zip(out_size, x.shape[2:], *windows[:3], strict=True)
+    along_axes = zip(
+        out_size, x.shape[2:], windows.kernel_size, windows.stride, windows.padding, strict=True
     )
+    rows, columns = (_pixels_counted(*along, count_include_pad) for along in along_axes)
     divisor = np.outer(rows, columns).astype(x.dtype)
     y = np.empty((*x.shape[:2], *out_size), x.dtype)
-    kernels.avg_pool_forward(x, y, divisor, *windows[:3])
+    kernels.avg_pool_forward(x, y, divisor, windows.kernel_size, windows.stride, windows.padding)
     return y, AvgPoolCache(windows, divisor, x.shape)
 
 
@@ -124,12 +124,17 @@ def avg_pool2d_backward(dy: Array, cache: AvgPoolCache) -> Array:
     dy = as_gradient(dy, (*x_shape[:2], *divisor.shape), divisor.dtype)
     dx = np.empty(x_shape, dy.dtype)
     # forward: y = sum(window) / divisor
-    kernels.avg_pool_backward(dy, dx, divisor, *windows[:3])
+    kernels.avg_pool_backward(dy, dx, divisor, windows.kernel_size, windows.stride, windows.padding)
     return dx
 
 
 def global_avg_pool2d_forward(x: Array) -> tuple[Array, GlobalAvgPoolCache]:
     """Return the mean of each channel, (N, C), of x, (N, C, H, W), and the cache.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If x is no array of float32 or float64 numbers with four dimensions.
 
     Source: Lin, Chen & Yan, "Network in Network", 2014, section 3.2.
     """

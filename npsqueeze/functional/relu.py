@@ -3,13 +3,16 @@
 import numpy as np
 
 from npsqueeze import kernels
-from npsqueeze.arrays import Array, as_float_array, as_gradient
-
-ANY_RANK = (1, 2, 3, 4)
+from npsqueeze.arrays import ANY_RANK, Array, as_float_array, as_gradient
 
 
 def relu_forward(x: Array) -> tuple[Array, Array]:
     """Return y = max(x, 0), element by element, and y again as the cache. NaN stays NaN.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If x is no array of float32 or float64 numbers with one to four dimensions.
 
     Source: Nair & Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", 2010.
     """
@@ -20,7 +23,7 @@ def relu_forward(x: Array) -> tuple[Array, Array]:
 
 
 def relu_backward(dy: Array, cache: Array) -> Array:
-    """Return dx = dy where y > 0, and 0 elsewhere: the slope of max(x, 0) is 1 or 0.
+    """Return dx: 0 where y <= 0, dy elsewhere (NaN included), the slope of max(x, 0) times dy.
 
     At the kink x = 0 the slope is taken as 0, one of the subgradients (and PyTorch's choice).
     """

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Windows(NamedTuple):
-    """A grid of windows over an image; each field is (vertical, horizontal)."""
+    """A grid of windows over an image; each pair is (vertical, horizontal)."""
 
     kernel_size: tuple[int, int]
     stride: tuple[int, int]
@@ -20,21 +20,24 @@ class Windows(NamedTuple):
         ValueError
             If not even one window fits.
         """
-        along_axes = zip((height, width), *self[:4], strict=True)
-        rows, columns = (output_size(*along, self.ceil_mode) for along in along_axes)
-        if min(rows, columns) < 1:
+        along_axes = zip(
+            (height, width), self.kernel_size, self.stride, self.padding, self.dilation, strict=True
+        )
+        try:
+            rows, columns = (output_size(*along, self.ceil_mode) for along in along_axes)
+        except ValueError as error:
             raise ValueError(
                 f"x: expected an image that holds a window of {self.kernel_size} "
                 f"(padding {self.padding}, dilation {self.dilation}), got {height}x{width} pixels"
-            )
+            ) from error
         return rows, columns
 
 
 def output_size(
     size: int,
     kernel_size: int,
-    stride: int,
-    padding: int,
+    stride: int = 1,
+    padding: int = 0,
     dilation: int = 1,
     ceil_mode: bool = False,
 ) -> int:
@@ -43,10 +46,19 @@ def output_size(
     The reach of a window is dilation·(kernel_size - 1) + 1 pixels. With `ceil_mode` the quotient is
     rounded up, so that the last window may hang over the border; but it must start inside the
     image or its left padding (PyTorch's rule).
+
+    Raises
+    ------
+    ValueError
+        If not even one window fits.
     """
-    room = size + 2 * padding - dilation * (kernel_size - 1) - 1
-    if not ceil_mode:
-        return room // stride + 1
-    count = -(-room // stride) + 1
-    starts_inside = (count - 1) * stride < size + padding
-    return count if starts_inside else count - 1
+    reach = dilation * (kernel_size - 1) + 1
+    room = size + 2 * padding - reach
+    count = (-(-room // stride) if ceil_mode else room // stride) + 1
+    if ceil_mode and (count - 1) * stride >= size + padding:
+        count -= 1
+    if count < 1:
+        raise ValueError(
+            f"kernel_size: expected a window within {size} + 2·{padding} pixels, got {reach}"
+        )
+    return count

@@ -1,8 +1,10 @@
-"""All Numba code of npsqueeze, and nothing but: arrays in, arrays out, no classes, no validation.
+"""All Numba code of npsqueeze: arrays in, arrays out.
 
-A kernel gets C-contiguous, writable arrays of one float type, and writes its result into an array
-of the caller's. The work is cut by the problem's shape alone, each element is written by one
-thread, and every sum has a fixed order: the same bits come out for any number of threads.
+`jit` decides how kernels are compiled and kept, and `simd` gives them vectors; the other files hold
+the kernels. These check nothing, because their callers do. They get C-contiguous, writable arrays
+of one float type, and write their result into an array of the caller's. The work is cut by the
+problem's shape alone, each element is written by one thread, and every sum has a fixed order: the
+same bits come out for any number of threads.
 """
 
 from npsqueeze.kernels.batchnorm import channel_moments, normalize_backward, normalize_forward

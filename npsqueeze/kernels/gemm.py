@@ -6,7 +6,7 @@ multiplication", 2008; Van Zee & van de Geijn, "BLIS", 2015):
 1. The result is cut into *tasks*, blocks of rows and columns of one matrix, for the cores to share.
 2. A task walks down the summed dimension in blocks of `DEPTH_BLOCK`. It *packs* its part of B:
    panels one vector wide, copied so that the innermost loop reads memory in a straight line.
-3. A *tile* of 6 rows by one vector of C stays in registers while the micro-kernel adds up
+3. A *tile* of `TILE_ROWS` rows by one vector of C stays in registers while the micro-kernel adds up
    a[i, k]·b[k, :] over the block: each vector of B that it loads serves six rows.
 
 A is read in place. Both A and B may be transposed; for A that is only a change of strides.
@@ -19,79 +19,116 @@ from npsqueeze.kernels.jit import kernel, prange
 from npsqueeze.kernels.simd import add, broadcast, fma, lanes, load, store, zeros
 
 DEPTH_BLOCK = 256
+TILE_ROWS = 6
 TASK_PANELS = 8  # a packed block of B is then 128 KiB, which fits in the second-level cache
+MIN_TASK_ROWS = 24  # below four tiles, packing B takes longer than what it saves
 MIN_TASKS = 8  # as many tasks as this, where the shape allows it, keep the cores evenly busy
 
 
 @kernel(parallel=True)
-def gemm(
-    a: Array, b: Array, c: Array, transpose_a: bool, transpose_b: bool, accumulate: bool
-) -> None:
-    """Write C = A·B (or C += A·B, if `accumulate`) for a batch of matrices.
+def gemm(a: Array, b: Array, c: Array, transpose_a: bool, transpose_b: bool) -> None:
+    """Write C = A·B for a batch of matrices.
 
     Parameters
     ----------
-    a : (A, M, K), or (A, K, M) if `transpose_a`
-        Product i takes a[i mod A]: one matrix for all, one for each, or one for each group.
-    b : (B, K, N), or (B, N, K) if `transpose_b`
-    c : (S, M, N)
-        S divides B. Each c[s] is the sum of B/S successive products: S = B gives every product by
-        itself, S = 1 the sum of all.
+    a : (matrices, rows, depth), or (matrices, depth, rows) if `transpose_a`
+        Product i takes a[i mod matrices]: one matrix for all, one for each, or one for each group.
+    b : (products, depth, columns), or (products, columns, depth) if `transpose_b`
+    c : (sums, rows, columns)
+        `sums` divides `products`, and each c[s] is the sum of products/sums successive ones: with
+        as many sums as products every product stands by itself, with one they are all added up.
     """
     if c.size == 0:
         return
+    sums, rows, columns = c.shape
+    panels = ceil_divide(columns, lanes(c))
+    task_rows, task_panels = task_size(sums, rows, panels)
+    row_tasks, panel_tasks = ceil_divide(rows, task_rows), ceil_divide(panels, task_panels)
+    for task in prange(sums * panel_tasks * row_tasks):
+        first_row = task % row_tasks * task_rows
+        first_panel = task // row_tasks % panel_tasks * task_panels
+        run_task(
+            a, b, c, transpose_a, transpose_b, task // (row_tasks * panel_tasks),
+            first_row, min(first_row + task_rows, rows),
+            first_panel, min(first_panel + task_panels, panels),
+        )  # fmt: skip
+
+
+@kernel()
+def ceil_divide(count: int, size: int) -> int:
+    """Return how many parts of at most `size` make up `count`."""
+    return (count + size - 1) // size
+
+
+@kernel()
+def task_size(sums: int, rows: int, panels: int) -> tuple[int, int]:
+    """Return the rows (whole tiles) and the panels of a task: a large one, in enough tasks."""
+    task_panels = min(TASK_PANELS, panels)
+    while task_panels > 1 and sums * ceil_divide(panels, task_panels) < MIN_TASKS:
+        task_panels = (task_panels + 1) // 2
+    row_tasks = min(
+        ceil_divide(rows, MIN_TASK_ROWS),
+        ceil_divide(MIN_TASKS, sums * ceil_divide(panels, task_panels)),
+    )
+    return ceil_divide(ceil_divide(rows, row_tasks), TILE_ROWS) * TILE_ROWS, task_panels
+
+
+@kernel()
+def run_task(
+    a: Array, b: Array, c: Array, transpose_a: bool, transpose_b: bool, result: int,
+    first_row: int, last_row: int, first_panel: int, last_panel: int,
+) -> None:  # fmt: skip
+    """Write one task's rows and panels of c[result]."""
     products, (sums, rows, columns) = b.shape[0], c.shape
     depth = a.shape[1] if transpose_a else a.shape[2]
     a_row, a_depth = (1, rows) if transpose_a else (depth, 1)
     flat_a, flat_b, flat_c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
-    width = lanes(flat_b)
+    packed = np.empty((last_panel - first_panel) * lanes(b) * DEPTH_BLOCK, b.dtype)
+    edge = np.empty(TILE_ROWS * lanes(b), b.dtype)
+    first_product = result * (products // sums)
+    for product in range(first_product, first_product + products // sums):
+        for k in range(0, max(depth, 1), DEPTH_BLOCK):  # once for an empty sum, which is zero
+            block = min(DEPTH_BLOCK, depth - k)
+            for panel in range(first_panel, last_panel):
+                pack(
+                    flat_b, product * depth * columns, depth, columns, transpose_b, k, block,
+                    panel * lanes(b), packed, (panel - first_panel) * lanes(b) * block,
+                )  # fmt: skip
+            start_a = product % a.shape[0] * rows * depth + k * a_depth
+            multiply_block(
+                flat_a, start_a, a_row, a_depth, packed, block, flat_c, result * rows, columns,
+                edge, product == first_product and k == 0,
+                first_row, last_row, first_panel, last_panel,
+            )  # fmt: skip
 
-    panels = (columns + width - 1) // width
-    task_panels = min(TASK_PANELS, panels)
-    while task_panels > 1 and sums * ((panels + task_panels - 1) // task_panels) < MIN_TASKS:
-        task_panels = (task_panels + 1) // 2
-    column_tasks = (panels + task_panels - 1) // task_panels
-    row_tasks = min(
-        (rows + 23) // 24, (MIN_TASKS + sums * column_tasks - 1) // (sums * column_tasks)
-    )
-    task_rows = ((rows + row_tasks - 1) // row_tasks + 5) // 6 * 6
 
-    for task in prange(sums * column_tasks * row_tasks):
-        result = task // (column_tasks * row_tasks)
-        first_panel = task // row_tasks % column_tasks * task_panels
-        last_panel = min(first_panel + task_panels, panels)
-        first_row = task % row_tasks * task_rows
-        last_row = min(first_row + task_rows, rows)
-        packed = np.empty(task_panels * width * DEPTH_BLOCK, b.dtype)
-        edge = np.empty(6 * width, b.dtype)
-        share = products // sums
-        for product in range(result * share, (result + 1) * share):
-            for k in range(0, max(depth, 1), DEPTH_BLOCK):  # once for an empty sum, which is zero
-                block = min(DEPTH_BLOCK, depth - k)
-                overwrite = not accumulate and product == result * share and k == 0
-                for panel in range(first_panel, last_panel):
-                    pack(
-                        flat_b, product * depth * columns, depth, columns, transpose_b,
-                        k, block, panel * width, packed, (panel - first_panel) * width * block,
-                    )  # fmt: skip
-                start_a = product % a.shape[0] * rows * depth + k * a_depth
-                row = first_row
-                while row < last_row:
-                    height = tile_height(last_row - row)
-                    for panel in range(first_panel, last_panel):
-                        start_b = (panel - first_panel) * width * block
-                        start_c = (result * rows + row) * columns + panel * width
-                        in_panel = min(width, columns - panel * width)
-                        whole = height >= 4 and in_panel == width
-                        target = flat_c if whole else edge
-                        multiply_tile(
-                            height, block, flat_a, start_a + row * a_row, a_row, a_depth,
-                            packed, start_b, target, start_c if whole else 0,
-                            columns if whole else width, overwrite or not whole,
-                        )  # fmt: skip
-                        if not whole:
-                            add_edge(edge, height, in_panel, flat_c, start_c, columns, overwrite)
-                    row += height
+@kernel()
+def multiply_block(
+    a: Array, start_a: int, a_row: int, a_depth: int, packed: Array, depth: int,
+    c: Array, c_rows_before: int, columns: int, edge: Array, overwrite: bool,
+    first_row: int, last_row: int, first_panel: int, last_panel: int,
+) -> None:  # fmt: skip
+    """Multiply a task's rows of A with its packed panels, tile by tile.
+
+    A tile that hangs over the border of C is written to `edge` first.
+    """
+    width = lanes(c)
+    row = first_row
+    while row < last_row:
+        height = tile_height(last_row - row)
+        for panel in range(first_panel, last_panel):
+            start_b = (panel - first_panel) * width * depth
+            start_c = (c_rows_before + row) * columns + panel * width
+            in_panel = min(width, columns - panel * width)
+            whole = height >= 4 and in_panel == width
+            multiply_tile(
+                height, depth, a, start_a + row * a_row, a_row, a_depth, packed, start_b,
+                c if whole else edge, start_c if whole else 0,
+                columns if whole else width, overwrite or not whole,
+            )  # fmt: skip
+            if not whole:
+                add_edge(edge, height, in_panel, c, start_c, columns, overwrite)
+        row += height
 
 
 @kernel()

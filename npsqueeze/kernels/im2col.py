@@ -1,13 +1,16 @@
 """im2col: every window of an image becomes a column, so that a convolution is a matrix product."""
 
+import numpy as np
+
 from npsqueeze.arrays import Array
 from npsqueeze.kernels.jit import kernel, prange
+from npsqueeze.kernels.windows import window_pixels, with_outside
 
 
 @kernel(parallel=True)
 def im2col(
-    x: Array, columns: Array, kernel_size: tuple[int, int], stride: tuple[int, int],
-    padding: tuple[int, int], dilation: tuple[int, int], out_size: tuple[int, int],
+    x: Array, columns: Array,
+    stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int],
 ) -> None:  # fmt: skip
     """Write columns[n, c, i, j, p, q] = x[n, c, p·stride + i·dilation - padding, …].
 
@@ -18,64 +21,31 @@ def im2col(
     columns : (N, C, kh, kw, oh, ow)
         One matrix of C·kh·kw rows and oh·ow columns an image.
     """
-    channels, height, width = x.shape[1:]
-    for plane in prange(x.shape[0] * channels):
-        n, c = plane // channels, plane % channels
-        for i in range(kernel_size[0]):
-            for j in range(kernel_size[1]):
-                left = j * dilation[1] - padding[1]
-                first, last = inside(left, stride[1], width, out_size[1])
-                for p in range(out_size[0]):
-                    row = columns[n, c, i, j, p]
-                    h = p * stride[0] + i * dilation[0] - padding[0]
-                    if h < 0 or h >= height:
-                        row[:] = 0
-                        continue
-                    source = x[n, c, h]
-                    row[:first] = 0
-                    if stride[1] == 1:  # a straight copy, which the compiler turns into vectors
-                        for q in range(first, last):
-                            row[q] = source[q + left]
-                    else:
-                        for q in range(first, last):
-                            row[q] = source[q * stride[1] + left]
-                    row[last:] = 0
+    planes = x.shape[0] * x.shape[1]
+    images, entries = x.reshape(planes, -1), columns.reshape(planes, -1)
+    kernel_size, out_size = columns.shape[2:4], columns.shape[4:]
+    pixels = window_pixels(x.shape[2:], kernel_size, out_size, stride, padding, dilation).ravel()
+    for plane in prange(planes):
+        image = with_outside(images[plane], 0)
+        for k in range(pixels.size):
+            entries[plane, k] = image[pixels[k]]
 
 
 @kernel(parallel=True)
 def col2im(
-    columns: Array, x: Array, stride: tuple[int, int],
-    padding: tuple[int, int], dilation: tuple[int, int],
+    columns: Array, x: Array,
+    stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int],
 ) -> None:  # fmt: skip
     """Write x[n, c, h, w] = the sum of all entries of `columns` that im2col copies from there.
 
     The transpose of `im2col`: where windows overlap, their entries add up. Shapes as there.
     """
-    channels, height, width = x.shape[1:]
-    kernel_height, kernel_width, out_height, out_width = columns.shape[2:]
-    for plane in prange(x.shape[0] * channels):
-        n, c = plane // channels, plane % channels
-        x[n, c] = 0
-        for i in range(kernel_height):
-            for j in range(kernel_width):
-                left = j * dilation[1] - padding[1]
-                first, last = inside(left, stride[1], width, out_width)
-                for p in range(out_height):
-                    h = p * stride[0] + i * dilation[0] - padding[0]
-                    if h < 0 or h >= height:
-                        continue
-                    row, target = columns[n, c, i, j, p], x[n, c, h]
-                    if stride[1] == 1:
-                        for q in range(first, last):
-                            target[q + left] += row[q]
-                    else:
-                        for q in range(first, last):
-                            target[q * stride[1] + left] += row[q]
-
-
-@kernel()
-def inside(left: int, stride: int, size: int, count: int) -> tuple[int, int]:
-    """Return the range of q in 0..count-1 with 0 <= q·stride + left < size."""
-    first = min(count, max(0, (-left + stride - 1) // stride))
-    last = max(first, min(count, (size - left + stride - 1) // stride))
-    return first, last
+    planes = x.shape[0] * x.shape[1]
+    images, entries = x.reshape(planes, -1), columns.reshape(planes, -1)
+    kernel_size, out_size = columns.shape[2:4], columns.shape[4:]
+    pixels = window_pixels(x.shape[2:], kernel_size, out_size, stride, padding, dilation).ravel()
+    for plane in prange(planes):
+        image = np.zeros(images.shape[1] + 1, x.dtype)
+        for k in range(pixels.size):
+            image[pixels[k]] += entries[plane, k]
+        images[plane] = image[:-1]  # the last sum is that of the entries from outside

@@ -28,14 +28,19 @@ def kernel(parallel: bool = False) -> Callable[[Callable[..., Any]], Any]:
 
     `error_model="numpy"` drops Python's check for division by zero, which keeps loops from being
     vectorised. `fastmath={"contract"}` lets a*b + c become one fused instruction; the full fastmath
-    would assume that there is no NaN and reorder sums. The GIL is kept, so two Python threads take
-    turns: Numba's simplest threading layer cannot run two parallel regions at once.
+    would assume that there is no NaN and reorder sums. A kernel that is not parallel is a part of
+    one that is, and becomes so for the compiler too (`forceinline`): handing over a few arrays, of
+    seven or more numbers each, takes as long as a small tile. The GIL is kept, so two Python
+    threads take turns: Numba's simplest threading layer cannot run two parallel regions at once.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        compiled = numba.njit(parallel=parallel, error_model="numpy", fastmath={"contract"})(
-            function
-        )
+        compiled = numba.njit(
+            parallel=parallel,
+            forceinline=not parallel,
+            error_model="numpy",
+            fastmath={"contract"},
+        )(function)
         if not numba.config.DISABLE_JIT:
             compiled._cache = KernelCache(function)
         return compiled

@@ -4,6 +4,7 @@ import numpy as np
 
 from npsqueeze.arrays import Array
 from npsqueeze.kernels.jit import kernel, prange
+from npsqueeze.kernels.windows import window_pixels, with_outside
 
 
 @kernel(parallel=True)
@@ -14,59 +15,38 @@ def max_pool_forward(
     """Write each window's maximum and, in `winner`, its place h·W + w: the first one in a tie.
 
     x is (N, C, H, W), -inf outside; y and winner (int32) are (N, C, oh, ow). A NaN is greater than
-    all numbers, and of several the last one wins. The maximum is taken down the columns first,
-    because that runs along whole rows of memory and vectorises, then across a window's columns.
+    all numbers, and of several the last one wins.
     """
-    channels, height, width = x.shape[1:]
-    for plane in prange(x.shape[0] * channels):
-        n, c = plane // channels, plane % channels
-        highest, place = np.empty(width, x.dtype), np.empty(width, np.int32)
-        for p in range(y.shape[2]):
-            top, bottom = window(p, kernel_size[0], stride[0], padding[0], height)
-            column_maxima(x[n, c], top, bottom, highest, place)
-            for q in range(y.shape[3]):
-                left, right = window(q, kernel_size[1], stride[1], padding[1], width)
-                best, where = highest[left], place[left]
-                for w in range(left + 1, right):
-                    wins = (
-                        (highest[w] > best)
-                        | ((highest[w] == best) & (place[w] < where))
-                        | ((highest[w] != highest[w]) & ((best == best) | (place[w] > where)))
-                    )
-                    best = highest[w] if wins else best
-                    where = place[w] if wins else where
-                y[n, c, p, q] = best
-                winner[n, c, p, q] = where
-
-
-@kernel()
-def column_maxima(image: Array, top: int, bottom: int, highest: Array, place: Array) -> None:
-    """Write the maximum of each column over the rows top..bottom-1, and its place."""
-    width = image.shape[1]
-    for w in range(width):
-        highest[w] = image[top, w]
-        place[w] = top * width + w
-    for h in range(top + 1, bottom):
-        for w in range(width):
-            value = image[h, w]
-            # `|` and a choice of values: no jump that the CPU would have to guess
-            wins = (value > highest[w]) | (value != value)
-            highest[w] = value if wins else highest[w]
-            place[w] = np.int32(h * width + w) if wins else place[w]
+    planes, outside = x.shape[0] * x.shape[1], np.int32(x.shape[2] * x.shape[3])
+    images, maxima = x.reshape(planes, -1), y.reshape(planes, -1)
+    winners = winner.reshape(planes, -1)
+    pixels = window_pixels(x.shape[2:], kernel_size, y.shape[2:], stride, padding, (1, 1))
+    for plane in prange(planes):
+        image = with_outside(images[plane], -np.inf)
+        largest, places = maxima[plane], winners[plane]
+        largest[:], places[:] = -np.inf, outside
+        values = np.empty_like(largest)
+        for k in range(pixels.shape[0]):
+            for p in range(values.size):
+                values[p] = image[pixels[k, p]]
+            # Two loops, because this one can be vectorised: `|` and a choice of values, no jumps.
+            for p in range(values.size):
+                value, best, place, candidate = values[p], largest[p], places[p], pixels[k, p]
+                wins = (value > best) | (value != value) | (place == outside)
+                largest[p] = value if wins else best
+                places[p] = np.int32(candidate) if wins else place
 
 
 @kernel(parallel=True)
 def max_pool_backward(dy: Array, winner: Array, dx: Array) -> None:
     """Hand each window's gradient to its winner; one that won several windows gets the sum."""
-    channels, width = dx.shape[1], dx.shape[3]
-    for plane in prange(dx.shape[0] * channels):
-        n, c = plane // channels, plane % channels
-        target = dx[n, c]
-        target[:] = 0
-        for p in range(dy.shape[2]):
-            for q in range(dy.shape[3]):
-                place = winner[n, c, p, q]
-                target[place // width, place % width] += dy[n, c, p, q]
+    planes = dx.shape[0] * dx.shape[1]
+    gradients, winners = dy.reshape(planes, -1), winner.reshape(planes, -1)
+    images = dx.reshape(planes, -1)
+    for plane in prange(planes):
+        images[plane] = 0
+        for p in range(gradients.shape[1]):
+            images[plane, winners[plane, p]] += gradients[plane, p]
 
 
 @kernel(parallel=True)
@@ -75,19 +55,16 @@ def avg_pool_forward(
     kernel_size: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int],
 ) -> None:  # fmt: skip
     """Write each window's sum divided by divisor[p, q]; x is zero outside."""
-    channels, height, width = x.shape[1:]
-    for plane in prange(x.shape[0] * channels):
-        n, c = plane // channels, plane % channels
-        source = x[n, c]
-        for p in range(y.shape[2]):
-            top, bottom = window(p, kernel_size[0], stride[0], padding[0], height)
-            for q in range(y.shape[3]):
-                left, right = window(q, kernel_size[1], stride[1], padding[1], width)
-                total = x.dtype.type(0)
-                for h in range(top, bottom):
-                    for w in range(left, right):
-                        total += source[h, w]
-                y[n, c, p, q] = total / divisor[p, q]
+    planes, divisors = x.shape[0] * x.shape[1], divisor.reshape(-1)
+    images, means = x.reshape(planes, -1), y.reshape(planes, -1)
+    pixels = window_pixels(x.shape[2:], kernel_size, y.shape[2:], stride, padding, (1, 1))
+    for plane in prange(planes):
+        image = with_outside(images[plane], 0)
+        for p in range(pixels.shape[1]):
+            total = x.dtype.type(0)
+            for k in range(pixels.shape[0]):
+                total += image[pixels[k, p]]
+            means[plane, p] = total / divisors[p]
 
 
 @kernel(parallel=True)
@@ -96,23 +73,13 @@ def avg_pool_backward(
     kernel_size: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int],
 ) -> None:  # fmt: skip
     """Hand each window's gradient to all of its pixels, in equal parts."""
-    channels, height, width = dx.shape[1:]
-    for plane in prange(dx.shape[0] * channels):
-        n, c = plane // channels, plane % channels
-        target = dx[n, c]
-        target[:] = 0
-        for p in range(dy.shape[2]):
-            top, bottom = window(p, kernel_size[0], stride[0], padding[0], height)
-            for q in range(dy.shape[3]):
-                left, right = window(q, kernel_size[1], stride[1], padding[1], width)
-                part = dy[n, c, p, q] / divisor[p, q]
-                for h in range(top, bottom):
-                    for w in range(left, right):
-                        target[h, w] += part
-
-
-@kernel()
-def window(index: int, kernel_size: int, stride: int, padding: int, size: int) -> tuple[int, int]:
-    """Return the range of pixels that window `index` covers, cut at the borders of the image."""
-    start = index * stride - padding
-    return max(start, 0), min(start + kernel_size, size)
+    planes, divisors = dx.shape[0] * dx.shape[1], divisor.reshape(-1)
+    gradients, images = dy.reshape(planes, -1), dx.reshape(planes, -1)
+    pixels = window_pixels(dx.shape[2:], kernel_size, dy.shape[2:], stride, padding, (1, 1))
+    for plane in prange(planes):
+        image = np.zeros(images.shape[1] + 1, dx.dtype)
+        for p in range(pixels.shape[1]):
+            part = gradients[plane, p] / divisors[p]
+            for k in range(pixels.shape[0]):
+                image[pixels[k, p]] += part
+        images[plane] = image[:-1]

@@ -14,7 +14,7 @@ def relu_forward(x: Array, y: Array) -> None:
 
 @kernel(parallel=True)
 def relu_backward(dy: Array, y: Array, dx: Array) -> None:
-    """Write dx = dy where y passed, and 0 where it was cut."""
+    """Write dx: 0 where y <= 0, dy elsewhere (NaN included)."""
     zero = y.dtype.type(0)
     for i in prange(y.size):
         dx[i] = zero if y[i] <= zero else dy[i]

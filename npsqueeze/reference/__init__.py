@@ -4,7 +4,7 @@ These functions are slow, and easy to believe. They are the oracle of the tests,
 of every tutorial. They take the arguments of the pairs in `npsqueeze.functional`, but no cache: a
 backward is given dy, the gradient of the loss with respect to y, and what the forward was given.
 
-`for n, c, i, j in np.ndindex(y.shape)` stands for four nested loops, one over each dimension of y,
+`for n, c, p, q in np.ndindex(y.shape)` stands for four nested loops, one over each dimension of y,
 the last one running fastest. Sums are kept in float64; results have the dtype of the input.
 """
 

@@ -19,7 +19,7 @@ def batch_norm2d(
 ) -> Array:
     """Return y (N, C, H, W) for x (N, C, H, W); all other arrays are (C,).
 
-        y[n, c, i, j] = w[c] (x[n, c, i, j] - μ[c]) / √(σ²[c] + eps) + b[c]
+        y = w[c] (x - μ[c]) / √(σ²[c] + eps) + b[c]     for each number x of channel c
 
     In training, μ and σ² are mean and variance of the batch (σ² divides by m = N·H·W), and the
     running statistics are updated in place, the variance without bias (divided by m - 1):
@@ -51,9 +51,10 @@ def batch_norm2d(
     else:
         mean, var = running_mean, running_var
     y = np.zeros_like(x)
-    for n, c, i, j in np.ndindex(x.shape):
-        normalised = (x[n, c, i, j] - mean[c]) / math.sqrt(var[c] + eps)
-        y[n, c, i, j] = w[c] * normalised + b[c]
+    for index in np.ndindex(x.shape):
+        c = index[1]
+        normalised = (x[index] - mean[c]) / math.sqrt(var[c] + eps)
+        y[index] = w[c] * normalised + b[c]
     return y
 
 
@@ -80,17 +81,19 @@ def batch_norm2d_backward(
     check_shape("dy", dy, x.shape)
     mean, var = _batch_statistics(x) if training else (running_mean, running_var)
     dx, dw, db = np.zeros_like(x), np.zeros(C), np.zeros(C)
-    for n, c, i, j in np.ndindex(x.shape):
-        normalised = (x[n, c, i, j] - mean[c]) / math.sqrt(var[c] + eps)
-        # y[n, c, i, j] = w[c] * normalised + b[c]
-        dw[c] += dy[n, c, i, j] * normalised
-        db[c] += dy[n, c, i, j]
-    for n, c, i, j in np.ndindex(x.shape):
-        normalised = (x[n, c, i, j] - mean[c]) / math.sqrt(var[c] + eps)
-        centred = dy[n, c, i, j]
+    for index in np.ndindex(x.shape):
+        c = index[1]
+        normalised = (x[index] - mean[c]) / math.sqrt(var[c] + eps)
+        # y[index] = w[c] * normalised + b[c]
+        dw[c] += dy[index] * normalised
+        db[c] += dy[index]
+    for index in np.ndindex(x.shape):
+        c = index[1]
+        normalised = (x[index] - mean[c]) / math.sqrt(var[c] + eps)
+        centred = dy[index]
         if training:
             centred = centred - db[c] / m - normalised * dw[c] / m
-        dx[n, c, i, j] = w[c] / math.sqrt(var[c] + eps) * centred
+        dx[index] = w[c] / math.sqrt(var[c] + eps) * centred
     return dx, dw.astype(x.dtype), db.astype(x.dtype)
 
 
@@ -98,8 +101,8 @@ def _batch_statistics(x: Array) -> tuple[Array, Array]:
     """Return mean and biased variance of each channel of x (N, C, H, W), in float64."""
     N, C, H, W = x.shape
     mean, var = np.zeros(C), np.zeros(C)
-    for n, c, i, j in np.ndindex(x.shape):
-        mean[c] += x[n, c, i, j] / (N * H * W)
-    for n, c, i, j in np.ndindex(x.shape):
-        var[c] += (x[n, c, i, j] - mean[c]) ** 2 / (N * H * W)
+    for index in np.ndindex(x.shape):
+        mean[index[1]] += x[index] / (N * H * W)
+    for index in np.ndindex(x.shape):
+        var[index[1]] += (x[index] - mean[index[1]]) ** 2 / (N * H * W)
     return mean, var

@@ -20,8 +20,8 @@ def concat(arrays: Sequence[Array]) -> Array:
     first = 0  # the channel of y where the channels of x begin
     for k, x in enumerate(arrays):
         check_shape(f"arrays[{k}]", x, (N, x.shape[1], H, W))
-        for n, c, i, j in np.ndindex(x.shape):
-            y[n, first + c, i, j] = x[n, c, i, j]
+        for n, c, h, w in np.ndindex(x.shape):
+            y[n, first + c, h, w] = x[n, c, h, w]
         first += x.shape[1]
     return y
 
@@ -34,9 +34,9 @@ def concat_backward(dy: Array, arrays: Sequence[Array]) -> tuple[Array, ...]:
     first = 0
     for x in arrays:
         dx = np.zeros_like(x)
-        for n, c, i, j in np.ndindex(x.shape):
-            # y[n, first + c, i, j] = x[n, c, i, j]
-            dx[n, c, i, j] = dy[n, first + c, i, j]
+        for n, c, h, w in np.ndindex(x.shape):
+            # y[n, first + c, h, w] = x[n, c, h, w]
+            dx[n, c, h, w] = dy[n, first + c, h, w]
         gradients.append(dx)
         first += x.shape[1]
     return tuple(gradients)

@@ -17,7 +17,7 @@ def conv2d(
 ) -> Array:
     """Return y (N, F, oh, ow) for x (N, C, H, W), w (F, C/groups, kh, kw) and b (F,).
 
-        y[n, f, i, j] = b[f] + Σ_{c, r, s} w[f, c, r, s] x[n, c0 + c, i sh + r dh, j sw + s dw]
+        y[n, f, p, q] = b[f] + Σ_{c, i, j} w[f, c, i, j] x[n, c0 + c, p sh + i dh, q sw + j dw]
 
     where x has been padded with zeros, (sh, sw) is the stride, (dh, dw) the dilation and c0 the
     first channel of the group to which filter f belongs.
@@ -41,10 +41,10 @@ def conv2d(
         check_shape("b", b, (F,))
         y += b.reshape(F, 1, 1)
     padded = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
-    for n, f, i, j in np.ndindex(y.shape):
+    for n, f, p, q in np.ndindex(y.shape):
         c0 = f // (F // groups) * (C // groups)
-        for c, r, s in np.ndindex(w.shape[1:]):
-            y[n, f, i, j] += w[f, c, r, s] * padded[n, c0 + c, i * sh + r * dh, j * sw + s * dw]
+        for c, i, j in np.ndindex(w.shape[1:]):
+            y[n, f, p, q] += w[f, c, i, j] * padded[n, c0 + c, p * sh + i * dh, q * sw + j * dw]
     return y.astype(x.dtype)
 
 
@@ -70,13 +70,13 @@ def conv2d_backward(
     check_shape("dy", dy, (N, F, oh, ow))
     padded = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
     d_padded, d_weight, d_bias = np.zeros(padded.shape), np.zeros(w.shape), np.zeros(F)
-    for n, f, i, j in np.ndindex(dy.shape):
-        d_bias[f] += dy[n, f, i, j]
+    for n, f, p, q in np.ndindex(dy.shape):
+        d_bias[f] += dy[n, f, p, q]
         c0 = f // (F // groups) * (C // groups)
-        for c, r, s in np.ndindex(w.shape[1:]):
-            # y[n, f, i, j] += w[f, c, r, s] * padded[source]
-            source = n, c0 + c, i * sh + r * dh, j * sw + s * dw
-            d_padded[source] += dy[n, f, i, j] * w[f, c, r, s]
-            d_weight[f, c, r, s] += dy[n, f, i, j] * padded[source]
+        for c, i, j in np.ndindex(w.shape[1:]):
+            # y[n, f, p, q] += w[f, c, i, j] * padded[source]
+            source = n, c0 + c, p * sh + i * dh, q * sw + j * dw
+            d_padded[source] += dy[n, f, p, q] * w[f, c, i, j]
+            d_weight[f, c, i, j] += dy[n, f, p, q] * padded[source]
     dx = d_padded[:, :, ph : ph + H, pw : pw + W]
     return dx.astype(x.dtype), d_weight.astype(x.dtype), d_bias.astype(x.dtype)

@@ -15,7 +15,7 @@ def im2col(
 ) -> Array:
     """Return the columns (N, C·kh·kw, oh·ow) of x (N, C, H, W): one column for each window.
 
-        columns[n, (c, r, s), (i, j)] = x[n, c, i sh + r dh, j sw + s dw]
+        columns[n, (c, i, j), (p, q)] = x[n, c, p sh + i dh, q sw + j dw]
 
     where x has been padded with zeros, and a bracket stands for the position of its indices in
     row-major order.
@@ -29,8 +29,8 @@ def im2col(
     oh, ow = output_size(H, kh, sh, ph, dh), output_size(W, kw, sw, pw, dw)
     padded = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
     columns = np.zeros((N, C, kh, kw, oh, ow), x.dtype)
-    for n, c, r, s, i, j in np.ndindex(columns.shape):
-        columns[n, c, r, s, i, j] = padded[n, c, i * sh + r * dh, j * sw + s * dw]
+    for n, c, i, j, p, q in np.ndindex(columns.shape):
+        columns[n, c, i, j, p, q] = padded[n, c, p * sh + i * dh, q * sw + j * dw]
     return columns.reshape(N, C * kh * kw, oh * ow)
 
 
@@ -55,7 +55,7 @@ def col2im(
     check_shape("columns", columns, (N, C * kh * kw, oh * ow))
     split = columns.reshape(N, C, kh, kw, oh, ow)
     padded = np.zeros((N, C, H + 2 * ph, W + 2 * pw))
-    for n, c, r, s, i, j in np.ndindex(split.shape):
-        # columns[n, c, r, s, i, j] = padded[n, c, i * sh + r * dh, j * sw + s * dw]
-        padded[n, c, i * sh + r * dh, j * sw + s * dw] += split[n, c, r, s, i, j]
+    for n, c, i, j, p, q in np.ndindex(split.shape):
+        # columns[n, c, i, j, p, q] = padded[n, c, p * sh + i * dh, q * sw + j * dw]
+        padded[n, c, p * sh + i * dh, q * sw + j * dw] += split[n, c, i, j, p, q]
     return padded[:, :, ph : ph + H, pw : pw + W].astype(columns.dtype)

@@ -8,14 +8,15 @@ from npsqueeze.arrays import Array, check_shape
 
 
 def softmax_cross_entropy(logits: Array, labels: Array, label_smoothing: float = 0.0) -> float:
-    """Return the mean loss of logits (N, K) against labels (N,), integers from 0 to K - 1.
+    """Return the mean loss of logits (N, classes) against labels (N,), 0 to classes - 1.
 
-        loss = 1/N Σ_n Σ_k q[n, k] (log Σ_l exp(z[n, l]) - z[n, k])
+        loss = 1/N Σ_n Σ_k t[n, k] (log Σ_j exp(z[n, j]) - z[n, k])
 
-    where z are the logits and q is the target: 1 at the label and 0 elsewhere, or, smoothed,
-    (1 - label_smoothing) times that plus label_smoothing / K everywhere.
+    where z are the logits and t is the target: 1 at the label and 0 elsewhere, or, smoothed,
+    (1 - label_smoothing) times that plus label_smoothing / classes everywhere.
 
-    Source: Szegedy et al. (2016), section 7, for the smoothing.
+    Source: Szegedy et al., Rethinking the Inception architecture for computer vision (2016),
+    section 7, for the smoothing.
 
     Raises
     ------
@@ -24,18 +25,18 @@ def softmax_cross_entropy(logits: Array, labels: Array, label_smoothing: float =
     """
     targets = _targets(logits, labels, label_smoothing)
     loss = 0.0
-    for z, q in zip(logits.tolist(), targets.tolist(), strict=True):
+    for z, t in zip(logits.tolist(), targets.tolist(), strict=True):
         for k in range(len(z)):
             # A class that is no target costs nothing, even at -inf (where 0 times inf is NaN).
-            if q[k] > 0:
-                loss += q[k] * (_log_sum_exp(z) - z[k]) / len(logits)
+            if t[k] > 0:
+                loss += t[k] * (_log_sum_exp(z) - z[k]) / len(logits)
     return loss
 
 
 def softmax_cross_entropy_backward(
     dloss: float, logits: Array, labels: Array, label_smoothing: float = 0.0
 ) -> Array:
-    """Return dlogits (N, K): dloss (softmax(z) - q) / N, since Σ_k q[n, k] = 1."""
+    """Return dlogits (N, classes): dloss (softmax(z) - t) / N, since Σ_k t[n, k] = 1."""
     targets = _targets(logits, labels, label_smoothing)
     dlogits = np.zeros_like(logits)
     for n, z in enumerate(logits.tolist()):
@@ -52,14 +53,14 @@ def _log_sum_exp(z: list[float]) -> float:
 
 
 def _targets(logits: Array, labels: Array, label_smoothing: float) -> Array:
-    """Return the target distribution q (N, K)."""
-    N, K = logits.shape
+    """Return the target distribution t (N, classes)."""
+    N, classes = logits.shape
     check_shape("labels", labels, (N,))
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing: expected a number from 0 to 1, got {label_smoothing}")
-    targets = np.zeros((N, K))
+    targets = np.zeros((N, classes))
     for n, k in np.ndindex(targets.shape):
-        if labels[n] not in range(K):
-            raise ValueError(f"labels: expected classes from 0 to {K - 1}, got {labels[n]}")
-        targets[n, k] = (1 - label_smoothing) * (k == labels[n]) + label_smoothing / K
+        if labels[n] not in range(classes):
+            raise ValueError(f"labels: expected classes from 0 to {classes - 1}, got {labels[n]}")
+        targets[n, k] = (1 - label_smoothing) * (k == labels[n]) + label_smoothing / classes
     return targets

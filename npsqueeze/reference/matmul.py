@@ -6,19 +6,19 @@ from npsqueeze.arrays import Array, check_shape
 
 
 def matmul(a: Array, b: Array) -> Array:
-    """Return c = a b for a (M, K) and b (K, N): c[i, j] = Σ_k a[i, k] b[k, j].
+    """Return c = a b for a (rows, depth) and b (depth, columns): c[i, j] = Σ_k a[i, k] b[k, j].
 
     Raises
     ------
     ValueError
         If b has not as many rows as a has columns.
     """
-    M, K = a.shape
-    N = b.shape[1]
-    check_shape("b", b, (K, N))
-    c = np.zeros((M, N))
-    for i in range(M):
-        for j in range(N):
-            for k in range(K):
+    rows, depth = a.shape
+    columns = b.shape[1]
+    check_shape("b", b, (depth, columns))
+    c = np.zeros((rows, columns))
+    for i in range(rows):
+        for j in range(columns):
+            for k in range(depth):
                 c[i, j] += a[i, k] * b[k, j]
     return c.astype(a.dtype)

@@ -27,8 +27,8 @@ def max_pool2d(
     """
     rows, columns = _windows(x, kernel_size, stride, padding, ceil_mode)
     y = np.zeros((*x.shape[:2], len(rows), len(columns)), x.dtype)
-    for n, c, i, j in np.ndindex(y.shape):
-        y[n, c, i, j] = x[n, c][_argmax(x[n, c], rows[i], columns[j])]
+    for n, c, p, q in np.ndindex(y.shape):
+        y[n, c, p, q] = x[n, c][_argmax(x[n, c], rows[p], columns[q])]
     return y
 
 
@@ -47,9 +47,9 @@ def max_pool2d_backward(
     rows, columns = _windows(x, kernel_size, stride, padding, ceil_mode)
     check_shape("dy", dy, (*x.shape[:2], len(rows), len(columns)))
     dx = np.zeros(x.shape)
-    for n, c, i, j in np.ndindex(dy.shape):
-        # y[n, c, i, j] = x[n, c][argmax]
-        dx[n, c][_argmax(x[n, c], rows[i], columns[j])] += dy[n, c, i, j]
+    for n, c, p, q in np.ndindex(dy.shape):
+        # y[n, c, p, q] = x[n, c][argmax]
+        dx[n, c][_argmax(x[n, c], rows[p], columns[q])] += dy[n, c, p, q]
     return dx.astype(x.dtype)
 
 
@@ -73,11 +73,11 @@ def avg_pool2d(
     """
     rows, columns = _windows(x, kernel_size, stride, padding, ceil_mode)
     y = np.zeros((*x.shape[:2], len(rows), len(columns)))
-    for n, c, i, j in np.ndindex(y.shape):
-        pixels = _pixels(x[n, c], rows[i], columns[j])
-        divisor = len(rows[i]) * len(columns[j]) if count_include_pad else len(pixels)
+    for n, c, p, q in np.ndindex(y.shape):
+        pixels = _pixels(x[n, c], rows[p], columns[q])
+        divisor = len(rows[p]) * len(columns[q]) if count_include_pad else len(pixels)
         for pixel in pixels:
-            y[n, c, i, j] += x[n, c][pixel] / divisor
+            y[n, c, p, q] += x[n, c][pixel] / divisor
     return y.astype(x.dtype)
 
 
@@ -94,12 +94,12 @@ def avg_pool2d_backward(
     rows, columns = _windows(x, kernel_size, stride, padding, ceil_mode)
     check_shape("dy", dy, (*x.shape[:2], len(rows), len(columns)))
     dx = np.zeros(x.shape)
-    for n, c, i, j in np.ndindex(dy.shape):
-        pixels = _pixels(x[n, c], rows[i], columns[j])
-        divisor = len(rows[i]) * len(columns[j]) if count_include_pad else len(pixels)
+    for n, c, p, q in np.ndindex(dy.shape):
+        pixels = _pixels(x[n, c], rows[p], columns[q])
+        divisor = len(rows[p]) * len(columns[q]) if count_include_pad else len(pixels)
         for pixel in pixels:
-            # y[n, c, i, j] += x[n, c][pixel] / divisor
-            dx[n, c][pixel] += dy[n, c, i, j] / divisor
+            # y[n, c, p, q] += x[n, c][pixel] / divisor
+            dx[n, c][pixel] += dy[n, c, p, q] / divisor
     return dx.astype(x.dtype)
 
 
@@ -110,8 +110,8 @@ def global_avg_pool2d(x: Array) -> Array:
     """
     N, C, H, W = x.shape
     y = np.zeros((N, C))
-    for n, c, i, j in np.ndindex(x.shape):
-        y[n, c] += x[n, c, i, j] / (H * W)
+    for n, c, h, w in np.ndindex(x.shape):
+        y[n, c] += x[n, c, h, w] / (H * W)
     return y.astype(x.dtype)
 
 
@@ -120,9 +120,9 @@ def global_avg_pool2d_backward(dy: Array, x: Array) -> Array:
     N, C, H, W = x.shape
     check_shape("dy", dy, (N, C))
     dx = np.zeros_like(x)
-    for n, c, i, j in np.ndindex(x.shape):
-        # y[n, c] += x[n, c, i, j] / (H * W)
-        dx[n, c, i, j] = dy[n, c] / (H * W)
+    for n, c, h, w in np.ndindex(x.shape):
+        # y[n, c] += x[n, c, h, w] / (H * W)
+        dx[n, c, h, w] = dy[n, c] / (H * W)
     return dx
 
 
@@ -147,13 +147,13 @@ def _windows(
 
 
 def _pixels(plane: Array, rows: range, columns: range) -> list[tuple[int, int]]:
-    """Return the pixels (u, v) of a window that lie inside plane (H, W), in row-major order."""
+    """Return the pixels (h, w) of a window that lie inside plane (H, W), in row-major order."""
     H, W = plane.shape
-    return [(u, v) for u in rows for v in columns if 0 <= u < H and 0 <= v < W]
+    return [(h, w) for h in rows for w in columns if 0 <= h < H and 0 <= w < W]
 
 
 def _argmax(plane: Array, rows: range, columns: range) -> tuple[int, int]:
-    """Return the pixel (u, v) of a window where plane (H, W) has its first maximum, or a NaN."""
+    """Return the pixel (h, w) of a window where plane (H, W) has its first maximum, or a NaN."""
     pixels = _pixels(plane, rows, columns)
     best = pixels[0]
     for pixel in pixels:

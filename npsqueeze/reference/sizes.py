@@ -3,7 +3,7 @@
 
 def output_size(
     size: int,
-    kernel: int,
+    kernel_size: int,
     stride: int = 1,
     padding: int = 0,
     dilation: int = 1,
@@ -11,7 +11,7 @@ def output_size(
 ) -> int:
     """Return the number of windows along one axis of a convolution or a pooling.
 
-        (size + 2 padding - dilation (kernel - 1) - 1) / stride + 1
+        (size + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1
 
     rounded down, or up in ceil mode; there, a last window that would start beyond the input and
     its left padding is left out. This is PyTorch's rule.
@@ -21,8 +21,8 @@ def output_size(
     ValueError
         If not a single window fits.
     """
-    extent = dilation * (kernel - 1) + 1
-    room = size + 2 * padding - extent
+    reach = dilation * (kernel_size - 1) + 1
+    room = size + 2 * padding - reach
     if ceil_mode:
         count = -(-room // stride) + 1
         if (count - 1) * stride >= size + padding:
@@ -31,6 +31,6 @@ def output_size(
         count = room // stride + 1
     if count < 1:
         raise ValueError(
-            f"kernel_size: expected a window within {size} + 2 * {padding} pixels, got {extent}"
+            f"kernel_size: expected a window within {size} + 2·{padding} pixels, got {reach}"
         )
     return count

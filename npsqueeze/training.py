@@ -53,7 +53,7 @@ class Settings:
         If a setting is out of its range.
     """
 
-    epochs: int = 12
+    epochs: int = 15
     batch_size: int = 64
     optimizer: str = "sgd"
     lr: float | None = None  # 0.1 for SGD, 0.002 for AdamW

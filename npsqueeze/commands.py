@@ -195,7 +195,7 @@ def _set_threads(threads: int | None) -> None:
 
 def _tell_compilation() -> None:
     if not kernels.is_compiled():
-        print("compiling the kernels for this CPU, once (about 15 seconds) …", flush=True)
+        print("compiling the kernels for this CPU, once (about half a minute) …", flush=True)
 
 
 def _new_run_folder() -> Path:

@@ -343,7 +343,19 @@ def test_fire(batch_norm, training, seed, N, size, expand, bypass):
         assert_close(array, statistics_torch[name], TOLERANCE)
     assert gradients.keys() == learned.keys()
     pairs = [(dx, x_torch)] + [(gradients[name], leaves[name]) for name in gradients]
-    check_against_torch(y, expected, dy, pairs, 1e-9 if batch_norm else TOLERANCE)
+    if not batch_norm:
+        check_against_torch(y, expected, dy, pairs, TOLERANCE)
+        return
+    # Normalised units that are nearly dead have gradients that cancel to almost nothing, and are
+    # all rounding: so the gradients are compared together, on the scale of the largest.
+    assert_close(y, expected.detach(), 1e-9)
+    expected.backward(torch.from_numpy(dy))
+    ours, theirs = zip(*pairs, strict=True)
+    assert_close(
+        np.concatenate([gradient.ravel() for gradient in ours]),
+        np.concatenate([leaf.grad.numpy().ravel() for leaf in theirs]),
+        1e-9,
+    )
 
 
 def results(dtype):

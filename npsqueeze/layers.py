@@ -193,7 +193,17 @@ class Dropout(Elementwise):
         return F.dropout_backward(dy, self.cache)
 
 
-class MaxPool2d(Module):
+class Pool2d(Module):
+    """A layer that makes one number of each window."""
+
+    windows: Windows
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return (N, C, oh, ow)."""
+        return (*shape[:2], *self.windows.output_size(*shape[2:]))
+
+
+class MaxPool2d(Pool2d):
     """The maximum of each window."""
 
     def __init__(
@@ -216,12 +226,8 @@ class MaxPool2d(Module):
         """Return dx."""
         return F.max_pool2d_backward(dy, self.cache)
 
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return (N, C, oh, ow)."""
-        return (*shape[:2], *self.windows.output_size(*shape[2:]))
 
-
-class AvgPool2d(Module):
+class AvgPool2d(Pool2d):
     """The mean of each window."""
 
     def __init__(
@@ -247,10 +253,6 @@ class AvgPool2d(Module):
     def backward(self, dy: Array) -> Array:
         """Return dx."""
         return F.avg_pool2d_backward(dy, self.cache)
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return (N, C, oh, ow)."""
-        return (*shape[:2], *self.windows.output_size(*shape[2:]))
 
 
 class GlobalAvgPool2d(Module):

@@ -1,5 +1,6 @@
 """Optimisers: a gradient becomes a step of its parameter, in place."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Protocol
@@ -17,7 +18,7 @@ class Trainable(Protocol):
     grad: Array
 
 
-class Optimizer:
+class Optimizer(ABC):
     """What every optimiser shares: its parameters, the learning rate and a state to save.
 
     The state is a flat mapping of arrays that `step` changes in place.
@@ -42,9 +43,9 @@ class Optimizer:
     def lr(self, value: float) -> None:
         self._lr = _in_range("lr", value)
 
+    @abstractmethod
     def step(self) -> None:
         """Move every parameter once, along its present gradient."""
-        raise NotImplementedError
 
     def zero_grad(self) -> None:
         """Clear every gradient (a backward pass adds to it)."""

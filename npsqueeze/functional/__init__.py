@@ -19,6 +19,7 @@ from npsqueeze.functional.concat import concat_backward, concat_forward
 from npsqueeze.functional.conv import conv2d_backward, conv2d_forward
 from npsqueeze.functional.dropout import dropout_backward, dropout_forward
 from npsqueeze.functional.fire import fire_backward, fire_forward
+from npsqueeze.functional.im2col import col2im, im2col
 from npsqueeze.functional.linear import linear_backward, linear_forward
 from npsqueeze.functional.loss import (
     softmax,
@@ -42,6 +43,7 @@ __all__ = [
     "avg_pool2d_forward",
     "batch_norm2d_backward",
     "batch_norm2d_forward",
+    "col2im",
     "concat_backward",
     "concat_forward",
     "conv2d_backward",
@@ -52,6 +54,7 @@ __all__ = [
     "fire_forward",
     "global_avg_pool2d_backward",
     "global_avg_pool2d_forward",
+    "im2col",
     "linear_backward",
     "linear_forward",
     "max_pool2d_backward",

@@ -1,0 +1,109 @@
+"""The check of one function: run it on every case, compare, and explain."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import npsqueeze
+from npsqueeze.errors import GradientError
+from npsqueeze.exercises.diagnosis import Trial, case_text, explain, trait_of, wrong_results
+from npsqueeze.exercises.exercise import Exercise, Results, Trouble
+from npsqueeze.exercises.running import Endless, check_signature, run
+from npsqueeze.gradient_check import gradcheck_directional
+
+
+class Verdict(NamedTuple):
+    """Whether the function is right, and what there is to say about it."""
+
+    passed: bool
+    message: str
+
+
+def judge(exercise: Exercise, function: Any, seconds: float = 10.0) -> Verdict:
+    """Return the verdict on a reader's function, whatever it does."""
+    try:
+        check_signature(exercise, function)
+    except Trouble as trouble:
+        return Verdict(False, f"{exercise.name}: {trouble}")
+    trials = _try_all(exercise, function, seconds)
+    failed = [trial for trial in trials if trial.trouble]
+    wrong = wrong_results(exercise, trials)
+    if failed and (not wrong or failed[0] is trials[0]):
+        return Verdict(False, f"{exercise.name}: {_trouble(exercise, trials)}")
+    if wrong:
+        return Verdict(False, _wrong(exercise, trials, wrong))
+    try:
+        agreement = _check_gradient(exercise, trials[0])
+    except GradientError as error:
+        return Verdict(False, f"{exercise.name}: finite differences disagree: {error}")
+    return Verdict(
+        True,
+        f"{exercise.name}: right, in all {len(trials)} cases{agreement}. Compare with the library's "
+        f"own: {source(exercise)}",
+    )
+
+
+def source(exercise: Exercise) -> str:
+    """Return where the library's own solution stands, as file:line."""
+    solution = inspect.unwrap(exercise.solution)
+    file = Path(inspect.getsourcefile(solution) or "").resolve()
+    folder = Path(npsqueeze.__file__).resolve().parent.parent
+    line = inspect.getsourcelines(solution)[1]
+    return f"{file.relative_to(folder).as_posix()}:{line}"
+
+
+def _try_all(exercise: Exercise, function: Callable[..., Any], seconds: float) -> list[Trial]:
+    trials = []
+    for arguments in exercise.cases:
+        right = exercise.read(exercise.answer(*arguments.values()), arguments)
+        came: Results | None = None
+        text, endless = "", False
+        try:
+            came = exercise.read(run(exercise, function, arguments, seconds), arguments)
+        except Trouble as trouble:
+            text, endless = str(trouble), isinstance(trouble, Endless)
+        trials.append(Trial(arguments, right, came, text))
+        if endless:  # once is long enough
+            break
+    return trials
+
+
+def _trouble(exercise: Exercise, trials: Sequence[Trial]) -> str:
+    """Return what the first trouble was, for which cases, and what was right nevertheless."""
+    first = next(trial for trial in trials if trial.trouble)
+    right = [trial.arguments for trial in trials if not trial.trouble]
+    divided = trait_of(exercise, right, [trial.arguments for trial in trials if trial.trouble])
+    text = f"{first.trouble} (for {case_text(first.arguments)})"
+    return f"{divided}: {text}" if divided else text
+
+
+def _wrong(exercise: Exercise, trials: Sequence[Trial], wrong: Sequence[str]) -> str:
+    """Return the message about wrong results."""
+    names = dict.fromkeys(name for trial in trials for name in trial.right)
+    right = [name for name in names if name not in wrong]
+    lines = [f"{exercise.name}: not yet right."]
+    if right:
+        lines.append(f"  right already: {', '.join(right)}")
+    lines += [f"  {sentence}" for sentence in explain(exercise, trials)]
+    if any(trial.trouble for trial in trials):
+        lines.append(f"  and {_trouble(exercise, trials)}")
+    return "\n".join(lines)
+
+
+def _check_gradient(exercise: Exercise, trial: Trial) -> str:
+    """Compare the results of a case with finite differences, and return how well they agree.
+
+    Raises
+    ------
+    GradientError
+        If they do not.
+    """
+    if exercise.function is None or trial.came is None:
+        return ""
+    function, arrays = exercise.function(trial.arguments)
+    claims = [np.asarray(claim, np.float64) for claim in trial.came.values()]
+    report = gradcheck_directional(function, claims, arrays, directions=3, tolerance=1e-4)
+    return f"; finite differences agree to {report.worst_error:.0e}"

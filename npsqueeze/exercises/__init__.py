@@ -11,22 +11,34 @@ has a parameter called `cache` is called with the cache of the library's forward
 from collections.abc import Callable
 from typing import Any
 
-from npsqueeze.exercises import convolution, progress
+from npsqueeze.exercises import (
+    activation,
+    architecture,
+    columns,
+    convolution,
+    fire,
+    gradients,
+    loss,
+    pictures,
+    pooling,
+    progress,
+)
 from npsqueeze.exercises.checking import judge, source
 from npsqueeze.exercises.exercise import Exercise
 
-EXERCISES = {each.name: each for each in (*convolution.EXERCISES,)}
+_TOPICS = (pictures, convolution, columns, activation, pooling, loss, gradients, fire, architecture)
+EXERCISES = {each.name: each for topic in _TOPICS for each in topic.EXERCISES}
 """All exercises by name, in the order of the course."""
 
 _hints_given: dict[str, int] = {}
 
 
 def check(name: str, function: Callable[..., Any], *, seconds: float = 10.0) -> bool:
-    """Run a reader's function on cases that bite, print the verdict, and return whether it is right.
+    """Run a reader's function on cases that bite, print the verdict, return whether it is right.
 
     Nothing that the function does can end the session: exceptions, wrong shapes, None, NaN, changed
-    arguments and endless loops are explained. A solved exercise is remembered (`npsqueeze exercises`
-    lists them).
+    arguments and endless loops are explained. A solved exercise is remembered
+    (`npsqueeze exercises` lists them).
 
     Parameters
     ----------
@@ -53,7 +65,7 @@ def check(name: str, function: Callable[..., Any], *, seconds: float = 10.0) -> 
 
 
 def hint(name: str) -> None:
-    """Print the next hint for an exercise, one step at a time; after the last one the solution's place.
+    """Print the next hint for an exercise, and after the last one the place of the solution.
 
     Raises
     ------

@@ -41,7 +41,8 @@ def judge(exercise: Exercise, function: Any, seconds: float = 10.0) -> Verdict:
         return Verdict(False, f"{exercise.name}: finite differences disagree: {error}")
     return Verdict(
         True,
-        f"{exercise.name}: right, in all {len(trials)} cases{agreement}. Compare with the library's "
+        f"{exercise.name}: right, in all {len(trials)} cases{agreement}. Compare with the "
+        f"library's "
         f"own: {source(exercise)}",
     )
 

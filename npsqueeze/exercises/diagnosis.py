@@ -1,13 +1,13 @@
 """From wrong numbers to the mistake behind them.
 
 Each wrong idea is computed: what would the results be, had someone made this mistake? If they agree
-with what came, in every case that was tried, the mistake is found. First the mistakes that belong to
-the exercise, then those that can happen anywhere: a factor, a sign, a border, one image of many.
+with what came, in every case that was tried, the mistake is found. First the mistakes that belong
+to the exercise, then those that can happen anywhere: a factor, a sign, a border, one image of many.
 What no idea explains is told by its traits: right for stride 1, wrong for stride 2.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,23 +59,24 @@ def explain(exercise: Exercise, trials: Sequence[Trial]) -> list[str]:
             unexplained = [name for name in unexplained if name not in names]
     for name in unexplained:
         general = next(_general(exercise, name, judged), "") or _by_traits(exercise, name, trials)
-        sentences.append(f"{name}: {general or 'wrong numbers'}; {_example(exercise, name, judged)}")
+        sentences.append(
+            f"{name}: {general or 'wrong numbers'}; {_example(exercise, name, judged)}"
+        )
     return sentences
 
 
 def _explained(
     exercise: Exercise,
-    wrong: Callable[[Arguments, Results], object],
+    wrong: Callable[[Arguments, Results], Mapping[str, Any]],
     trials: Sequence[Trial],
 ) -> set[str]:
     """Return the results that this mistake explains: those that it foretells in every trial."""
     differs: set[str] = set()
     for trial in trials:
         try:
-            foretold = {
-                name: number_array(name, value)
-                for name, value in dict(wrong(trial.arguments, trial.right)).items()  # type: ignore[call-overload]
-            }
+            with np.errstate(all="ignore"):
+                results = wrong(trial.arguments, trial.right)
+            foretold = {name: number_array(name, value) for name, value in results.items()}
         except Exception:  # the mistake cannot be made with these arguments
             continue
         for name, value in foretold.items():
@@ -142,7 +143,8 @@ def _shape(name: str, trial: Trial) -> str:
 
 def _by_traits(exercise: Exercise, name: str, trials: Sequence[Trial]) -> str:
     """Return which trait of a case goes with a wrong result, and with that alone."""
-    right, wrong = [], []
+    right: list[Arguments] = []
+    wrong: list[Arguments] = []
     for trial in trials:
         if name in trial.right:
             good = trial.came is not None and agree(

@@ -15,7 +15,7 @@ Results: TypeAlias = dict[str, Array]
 """What a call returns, by name: dx, dw …"""
 
 
-class Trouble(Exception):
+class Trouble(Exception):  # noqa: N818 (no error of ours)
     """What a function did that keeps its result from being judged, told to its author."""
 
 
@@ -120,7 +120,7 @@ def named(names: Sequence[str], values: Any) -> Results:
     """
     expected = f"expected {', '.join(names)}"
     if values is None or (isinstance(values, tuple | list) and all(v is None for v in values)):
-        raise Trouble(f"it returned None: is the function finished, and is there a return? {expected}")
+        raise Trouble(f"it returned None: is the function finished? {expected}")
     if not isinstance(values, tuple | list):
         raise Trouble(f"it returned one {describe(values)}; {expected}, in this order")
     if len(values) != len(names):

@@ -21,7 +21,9 @@ class Endless(Trouble):
     """It did not come back."""
 
 
-def run(exercise: Exercise, function: Callable[..., Any], arguments: Arguments, seconds: float) -> Any:
+def run(
+    exercise: Exercise, function: Callable[..., Any], arguments: Arguments, seconds: float
+) -> Any:
     """Return what the function returns for the arguments, or False for one of its rejections.
 
     A parameter called `cache` gets the cache of the library's forward pass.
@@ -44,7 +46,12 @@ def run(exercise: Exercise, function: Callable[..., Any], arguments: Arguments, 
     except BaseException as error:  # whatever it is, it must not end the reader's session
         raise Trouble(_explain(error, function)) from None
     for name, before in arguments.items():
-        if not _equal(before, given[name]):
+        if isinstance(before, np.random.Generator):
+            if before.bit_generator.state == given[name].bit_generator.state:
+                raise Trouble(
+                    f"it draws nothing from {name}: only so does a seed give the same again"
+                )
+        elif not _equal(before, given[name]):
             raise Trouble(
                 f"it changes its argument {name} in place; the caller still needs that: "
                 f"work on a copy, or write to a new array"
@@ -67,10 +74,8 @@ def check_signature(exercise: Exercise, function: Any) -> None:
             f"expected a function, got {type(function).__name__}: pass the function itself, "
             f"without calling it"
         )
-    if exercise.cache is not None and takes_cache(function):
-        count = 2
-    else:
-        count = len(exercise.cases[0])
+    with_cache = exercise.cache is not None and takes_cache(function)
+    count = 2 if with_cache else len(exercise.cases[0])
     try:
         inspect.signature(function).bind(*range(count))
     except TypeError:
@@ -162,4 +167,4 @@ def _equal(before: Any, after: Any) -> bool:
         return before.keys() == after.keys() and all(_equal(before[k], after[k]) for k in before)
     if isinstance(before, list | tuple):
         return len(before) == len(after) and all(map(_equal, before, after))
-    return callable(before) or bool(before == after) or isinstance(before, np.random.Generator)
+    return callable(before) or bool(before == after)

@@ -70,6 +70,8 @@ def build_parser() -> argparse.ArgumentParser:
     gradcheck = add("gradcheck", commands.gradcheck, "check every gradient by finite differences")
     gradcheck.add_argument("--seed", type=int, help="of the numbers tried (default: 0)")
 
+    add("exercises", commands.exercises, "show the course's exercises, and which are solved")
+
     summary = add(
         "summary", commands.summary, "show layers, shapes, parameters, operations, memory"
     )

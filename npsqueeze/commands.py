@@ -152,6 +152,25 @@ def summary(
     )
 
 
+def exercises() -> None:
+    """Print every exercise with its notebook, and for a solved one the day and the solution."""
+    from npsqueeze import exercises as course
+
+    days = course.progress.solved()
+    width = max(map(len, course.EXERCISES))
+    notebook = ""
+    for name, exercise in course.EXERCISES.items():
+        if exercise.notebook != notebook:
+            notebook = exercise.notebook
+            print(f"tutorials/{notebook}")
+        if name in days:
+            print(f"  ✓ {name:{width}}  solved {days[name]}; ours: {course.source(exercise)}")
+        else:
+            print(f"  · {name}")
+    solved = len(days.keys() & course.EXERCISES.keys())
+    print(f"{solved} of {len(course.EXERCISES)} solved")
+
+
 def fetch(folder: str | None = None, source: str | None = None) -> None:
     """Get the whole data set, and tell where it is."""
     print("getting and verifying CIFAR-10 …", flush=True)

@@ -80,7 +80,7 @@ def numbers(
                 1,
                 1,
                 facecolor=_tint(ORANGE if value < 0 else BLUE, 0.75 * share),
-                edgecolor=FAINT if empty else "white",
+                edgecolor=FAINT,
                 hatch="////" if empty else None,
             )
         )

@@ -155,9 +155,12 @@ def find_data(path: str | Path | None = None) -> Path:
         return Path(path)
     here = Path.cwd()
     subsets = [parent / "data" / "cifar-10-subset" for parent in (here, *here.parents)]
-    for folder in (*subsets, downloads_folder()):
+    for folder in subsets:
         if (folder / TRAIN_FILES[0]).is_file():
             return folder
+    folder = downloads_folder()
+    if (folder / TRAIN_FILES[0]).is_file():
+        return folder
     raise DataError(
         "no data found: run `npsqueeze data fetch` to download CIFAR-10, or name a folder that "
         "holds its .bin files"

@@ -201,7 +201,7 @@ def _loss(forward: Callable[..., Any]) -> Callable[[Arguments], tuple[Any, list[
     return function
 
 
-ADD = "where windows overlap you assign: add (+=), for one pixel can be the maximum of several windows"
+ADD = "where windows overlap you assign: add (+=), a pixel can be the maximum of several windows"
 
 max_pool2d_backward = Exercise(
     name="max_pool2d_backward",

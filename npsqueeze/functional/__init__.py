@@ -33,10 +33,9 @@ from npsqueeze.functional.pool import (
     global_avg_pool2d_forward,
     max_pool2d_backward,
     max_pool2d_forward,
-    pool_windows,
 )
 from npsqueeze.functional.relu import relu_backward, relu_forward
-from npsqueeze.functional.windows import output_size
+from npsqueeze.functional.windows import output_size, pool_windows
 
 __all__ = [
     "avg_pool2d_backward",

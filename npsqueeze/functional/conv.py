@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npsqueeze.arrays import Array, as_float_array, as_gradient, check_same_dtype, check_shape, pair
-from npsqueeze.functional.windows import Windows
+from npsqueeze.arrays import Array, as_float_array, as_gradient, check_same_dtype, check_shape
+from npsqueeze.functional.windows import Windows, conv_windows
 from npsqueeze.kernels import col2im, gemm, im2col
 
 COLUMN_BYTES = 4 << 20
@@ -73,12 +73,7 @@ def conv2d_forward(
     check_shape("x", x, (len(x), channels * groups, *x.shape[2:]))
     if b is not None:
         check_shape("b", b, (filters,))
-    windows = Windows(
-        (w.shape[2], w.shape[3]),
-        pair("stride", stride, 1),
-        pair("padding", padding, 0),
-        pair("dilation", dilation, 1),
-    )
+    windows = conv_windows((w.shape[2], w.shape[3]), stride, padding, dilation)
     cache = ConvCache(x, w, b is not None, windows, groups)
 
     y = np.empty((len(x), filters, *windows.output_size(*x.shape[2:])), x.dtype)

@@ -3,8 +3,8 @@
 import numpy as np
 
 from npsqueeze import kernels
-from npsqueeze.arrays import Array, as_float_array, check_shape, pair
-from npsqueeze.functional.windows import Windows
+from npsqueeze.arrays import Array, as_float_array, check_shape
+from npsqueeze.functional.windows import conv_windows
 
 
 def im2col(
@@ -36,7 +36,7 @@ def im2col(
         If an argument is not as stated, or no window fits.
     """
     x = as_float_array("x", x, 4)
-    windows = _windows(kernel_size, stride, padding, dilation)
+    windows = conv_windows(kernel_size, stride, padding, dilation)
     out_size = windows.output_size(*x.shape[2:])
     columns = np.empty((*x.shape[:2], *windows.kernel_size, *out_size), x.dtype)
     kernels.im2col(x, columns, windows.stride, windows.padding, windows.dilation)
@@ -75,7 +75,7 @@ def col2im(
     if len(x_shape) != 4 or min(x_shape) < 1:
         raise ValueError(f"x_shape: expected (N, C, H, W), each at least 1, got {x_shape}")
     n, channels, height, width = x_shape
-    windows = _windows(kernel_size, stride, padding, dilation)
+    windows = conv_windows(kernel_size, stride, padding, dilation)
     split = (n, channels, *windows.kernel_size, *windows.output_size(height, width))
     rows, pixels = channels * split[2] * split[3], split[4] * split[5]
     check_shape("columns", columns, (n, rows, pixels))
@@ -83,17 +83,3 @@ def col2im(
     # forward: columns[n, (c, i, j), (p, q)] = x[n, c, p·s + i·d - a, q·s + j·d - a]
     kernels.col2im(columns.reshape(split), dx, windows.stride, windows.padding, windows.dilation)
     return dx
-
-
-def _windows(
-    kernel_size: int | tuple[int, int],
-    stride: int | tuple[int, int],
-    padding: int | tuple[int, int],
-    dilation: int | tuple[int, int],
-) -> Windows:
-    return Windows(
-        pair("kernel_size", kernel_size, 1),
-        pair("stride", stride, 1),
-        pair("padding", padding, 0),
-        pair("dilation", dilation, 1),
-    )

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from npsqueeze import kernels
-from npsqueeze.arrays import Array, as_float_array, as_gradient, pair
-from npsqueeze.functional.windows import Windows
+from npsqueeze.arrays import Array, as_float_array, as_gradient
+from npsqueeze.functional.windows import Windows, pool_windows
 
 
 class MaxPoolCache(NamedTuple):
@@ -43,7 +43,8 @@ def max_pool2d_forward(
 
     .. math:: y_{ncpq} = \max_{ij} x_{n,c,\,ps+i-a,\,qs+j-a}
 
-    with stride s, padding a, and x = -∞ outside.
+    with stride s, padding a, and x = -∞ outside. The first maximum in row-major order is the
+    window's winner; a NaN wins over all numbers.
 
     Parameters
     ----------
@@ -148,25 +149,6 @@ def global_avg_pool2d_backward(dy: Array, cache: GlobalAvgPoolCache) -> Array:
     dy = as_gradient(dy, cache.x_shape[:2], cache.dtype)
     # forward: y = x.mean(axis=(2, 3))
     return np.broadcast_to((dy / (height * width))[:, :, None, None], cache.x_shape).copy()
-
-
-def pool_windows(
-    kernel_size: int | tuple[int, int],
-    stride: int | tuple[int, int] | None,
-    padding: int | tuple[int, int],
-    ceil_mode: bool,
-) -> Windows:
-    """Return the windows of a pooling, after checking its arguments."""
-    size = pair("kernel_size", kernel_size, 1)
-    windows = Windows(
-        size,
-        size if stride is None else pair("stride", stride, 1),
-        pair("padding", padding, 0),
-        ceil_mode=ceil_mode,
-    )
-    if any(2 * a > k for a, k in zip(windows.padding, size, strict=True)):
-        raise ValueError(f"padding: expected at most half of kernel_size {size}, got {padding!r}")
-    return windows
 
 
 def _pixels_counted(

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from npsqueeze.arrays import pair
+
 
 class Windows(NamedTuple):
     """A grid of windows over an image; each pair is (vertical, horizontal)."""
@@ -31,6 +33,43 @@ class Windows(NamedTuple):
                 f"(padding {self.padding}, dilation {self.dilation}), got {height}x{width} pixels"
             ) from error
         return rows, columns
+
+
+def conv_windows(
+    kernel_size: int | tuple[int, int],
+    stride: int | tuple[int, int],
+    padding: int | tuple[int, int],
+    dilation: int | tuple[int, int],
+) -> Windows:
+    """Return the windows of a convolution, after checking its arguments."""
+    return Windows(
+        pair("kernel_size", kernel_size, 1),
+        pair("stride", stride, 1),
+        pair("padding", padding, 0),
+        pair("dilation", dilation, 1),
+    )
+
+
+def pool_windows(
+    kernel_size: int | tuple[int, int],
+    stride: int | tuple[int, int] | None,
+    padding: int | tuple[int, int],
+    ceil_mode: bool,
+) -> Windows:
+    """Return the windows of a pooling, after checking its arguments.
+
+    Padding of at most half the kernel size means that every window holds a pixel of the image.
+    """
+    size = pair("kernel_size", kernel_size, 1)
+    windows = Windows(
+        size,
+        size if stride is None else pair("stride", stride, 1),
+        pair("padding", padding, 0),
+        ceil_mode=ceil_mode,
+    )
+    if any(2 * a > k for a, k in zip(windows.padding, size, strict=True)):
+        raise ValueError(f"padding: expected at most half of kernel_size {size}, got {padding!r}")
+    return windows
 
 
 def output_size(

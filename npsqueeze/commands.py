@@ -155,8 +155,10 @@ def summary(
 def exercises() -> None:
     """Print every exercise with its notebook, and for a solved one the day and the solution."""
     from npsqueeze import exercises as course
+    from npsqueeze.exercises import progress
+    from npsqueeze.exercises.checking import source
 
-    days = course.progress.solved()
+    days = progress.solved()
     width = max(map(len, course.EXERCISES))
     notebook = ""
     for name, exercise in course.EXERCISES.items():
@@ -164,7 +166,7 @@ def exercises() -> None:
             notebook = exercise.notebook
             print(f"tutorials/{notebook}")
         if name in days:
-            print(f"  ✓ {name:{width}}  solved {days[name]}; ours: {course.source(exercise)}")
+            print(f"  ✓ {name:{width}}  solved {days[name]}; ours: {source(exercise)}")
         else:
             print(f"  · {name}")
     solved = len(days.keys() & course.EXERCISES.keys())

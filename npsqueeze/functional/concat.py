@@ -19,6 +19,8 @@ class ConcatCache(NamedTuple):
 def concat_forward(arrays: Sequence[Array]) -> tuple[Array, ConcatCache]:
     """Return the arrays (N, C_i, H, W) side by side, as (N, ΣC_i, H, W), and the cache.
 
+    Derived in tutorials/07_fire.ipynb.
+
     Raises
     ------
     TypeError, ValueError
@@ -36,7 +38,10 @@ def concat_forward(arrays: Sequence[Array]) -> tuple[Array, ConcatCache]:
 
 
 def concat_backward(dy: Array, cache: ConcatCache) -> tuple[Array, ...]:
-    """Return copies of the parts of dy that belong to each input: concatenation moves numbers."""
+    """Return copies of the parts of dy that belong to each input: concatenation moves numbers.
+
+    Derived in tutorials/07_fire.ipynb.
+    """
     dy = as_gradient(dy, cache.y_shape, cache.dtype)
     # forward: y = concatenate(arrays, axis=1)
     ends = np.cumsum(cache.channels)

@@ -40,6 +40,8 @@ def conv2d_forward(
     with stride s, dilation d, padding a, and x zero outside. Written as matrices, with each
     window as one column of col(x), this is Y = W·col(x) + b for every image.
 
+    Derived in tutorials/02_convolution_as_a_matrix_product.ipynb.
+
     Parameters
     ----------
     x : (N, C, H, W)
@@ -99,6 +101,8 @@ def conv2d_backward(dy: Array, cache: ConvCache) -> tuple[Array, Array, Array | 
 
     col(x) copies each pixel to all windows that see it; its gradient is therefore the sum of what
     those windows receive: dx = col2im(Wᵀ·dY).
+
+    Derived in tutorials/02_convolution_as_a_matrix_product.ipynb.
 
     Parameters
     ----------

@@ -38,6 +38,8 @@ def fire_forward(
     The expand convolutions are padded so that all keep the image's size. Where `parameters` hold a
     `squeeze_norm` or an `expand_norm`, batch normalisation comes before that ReLU.
 
+    Derived in tutorials/07_fire.ipynb.
+
     Parameters
     ----------
     x : (N, C, H, W)
@@ -111,6 +113,8 @@ def fire_backward(dy: Array, cache: FireCache) -> tuple[Array, dict[str, Array]]
 
     The forward pass read backwards. Where one array went two ways (the squeezed one into every
     branch, x into squeeze and bypass) its gradient is the sum over the ways.
+
+    Derived in tutorials/07_fire.ipynb.
     """
     steps = cache.steps
     dy = as_gradient(dy, steps["expand_relu"].shape, steps["expand_relu"].dtype)

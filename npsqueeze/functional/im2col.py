@@ -21,6 +21,8 @@ def im2col(
     with stride s, dilation d, padding a, and x zero outside. Row and column numbers count (c, i, j)
     and (p, q) in row-major order.
 
+    Derived in tutorials/02_convolution_as_a_matrix_product.ipynb.
+
     Parameters
     ----------
     x : (N, C, H, W)
@@ -55,6 +57,8 @@ def col2im(
 
     The backward pass of `im2col` (its transpose, not its inverse): where im2col copies a pixel into
     several windows, the gradient of the pixel is the sum of the gradients of the copies.
+
+    Derived in tutorials/02_convolution_as_a_matrix_product.ipynb.
 
     Parameters
     ----------

@@ -19,6 +19,8 @@ class LinearCache(NamedTuple):
 def linear_forward(x: Array, w: Array, b: Array | None = None) -> tuple[Array, LinearCache]:
     """Return y = x·wᵀ + b.
 
+    Derived in tutorials/05_linear_and_cross_entropy.ipynb.
+
     Parameters
     ----------
     x : (N, D)
@@ -49,6 +51,8 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array 
     """Return dx = dy·w, dw = dyᵀ·x and db = Σ_n dy (None where there was no bias).
 
     The shapes alone tell which factor goes where: dy is (N, M), dx (N, D), dw (M, D).
+
+    Derived in tutorials/05_linear_and_cross_entropy.ipynb.
     """
     x, w, has_bias = cache
     dy = as_gradient(dy, (len(x), len(w)), x.dtype)

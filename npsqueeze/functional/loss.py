@@ -19,6 +19,8 @@ def softmax(logits: Array) -> Array:
 
     The largest logit is subtracted first: it cancels out, and nothing can overflow.
 
+    Derived in tutorials/05_linear_and_cross_entropy.ipynb.
+
     Raises
     ------
     TypeError, ValueError
@@ -37,6 +39,8 @@ def softmax_cross_entropy_forward(
 
     The target t is 1 for the label and 0 elsewhere; with `label_smoothing` ε it is
     1 - ε + ε/classes for the label and ε/classes elsewhere.
+
+    Derived in tutorials/05_linear_and_cross_entropy.ipynb.
 
     Parameters
     ----------
@@ -88,6 +92,8 @@ def softmax_cross_entropy_backward(dloss: float, cache: CrossEntropyCache) -> Ar
 
     From L = Σ_k t_k·(log Σ_j exp(z_j) - z_k)/N and Σ_k t_k = 1: ∂L/∂z_k = (p_k - t_k)/N. Training
     starts the backward pass here, with dloss = 1.
+
+    Derived in tutorials/05_linear_and_cross_entropy.ipynb.
     """
     probabilities, targets = cache
     return (probabilities - targets) * probabilities.dtype.type(dloss / len(targets))

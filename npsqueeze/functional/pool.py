@@ -46,6 +46,8 @@ def max_pool2d_forward(
     with stride s, padding a, and x = -∞ outside. The first maximum in row-major order is the
     window's winner; a NaN wins over all numbers.
 
+    Derived in tutorials/04_pooling.ipynb.
+
     Parameters
     ----------
     x : (N, C, H, W)
@@ -76,6 +78,8 @@ def max_pool2d_backward(dy: Array, cache: MaxPoolCache) -> Array:
     """Return dx: each window's gradient goes to its maximum alone, the first one in a tie.
 
     A pixel that is the maximum of several windows receives the sum.
+
+    Derived in tutorials/04_pooling.ipynb.
     """
     dy = as_gradient(dy, cache.winner.shape, cache.dtype)
     dx = np.empty(cache.x_shape, dy.dtype)
@@ -99,6 +103,8 @@ def avg_pool2d_forward(
     with stride s, padding a, and x = 0 outside. m is the number of pixels of the window that lie in
     the padded image or, without `count_include_pad`, in the image.
 
+    Derived in tutorials/04_pooling.ipynb.
+
     Parameters and errors are those of `max_pool2d_forward`.
 
     Returns
@@ -120,7 +126,10 @@ def avg_pool2d_forward(
 
 
 def avg_pool2d_backward(dy: Array, cache: AvgPoolCache) -> Array:
-    """Return dx: each pixel receives dy/m from every window that it lies in."""
+    """Return dx: each pixel receives dy/m from every window that it lies in.
+
+    Derived in tutorials/04_pooling.ipynb.
+    """
     windows, divisor, x_shape = cache
     dy = as_gradient(dy, (*x_shape[:2], *divisor.shape), divisor.dtype)
     dx = np.empty(x_shape, dy.dtype)
@@ -131,6 +140,8 @@ def avg_pool2d_backward(dy: Array, cache: AvgPoolCache) -> Array:
 
 def global_avg_pool2d_forward(x: Array) -> tuple[Array, GlobalAvgPoolCache]:
     """Return the mean of each channel, (N, C), of x, (N, C, H, W), and the cache.
+
+    Derived in tutorials/04_pooling.ipynb.
 
     Raises
     ------
@@ -144,7 +155,10 @@ def global_avg_pool2d_forward(x: Array) -> tuple[Array, GlobalAvgPoolCache]:
 
 
 def global_avg_pool2d_backward(dy: Array, cache: GlobalAvgPoolCache) -> Array:
-    """Return dx, (N, C, H, W): each of the H·W pixels receives dy/(H·W)."""
+    """Return dx, (N, C, H, W): each of the H·W pixels receives dy/(H·W).
+
+    Derived in tutorials/04_pooling.ipynb.
+    """
     height, width = cache.x_shape[2:]
     dy = as_gradient(dy, cache.x_shape[:2], cache.dtype)
     # forward: y = x.mean(axis=(2, 3))

@@ -9,6 +9,8 @@ from npsqueeze.arrays import ANY_RANK, Array, as_float_array, as_gradient
 def relu_forward(x: Array) -> tuple[Array, Array]:
     """Return y = max(x, 0), element by element, and y again as the cache. NaN stays NaN.
 
+    Derived in tutorials/03_relu_and_initialisation.ipynb.
+
     Raises
     ------
     TypeError, ValueError
@@ -26,6 +28,8 @@ def relu_backward(dy: Array, cache: Array) -> Array:
     """Return dx: 0 where y <= 0, dy elsewhere (NaN included), the slope of max(x, 0) times dy.
 
     At the kink x = 0 the slope is taken as 0, one of the subgradients (and PyTorch's choice).
+
+    Derived in tutorials/03_relu_and_initialisation.ipynb.
     """
     y = cache
     dy = as_gradient(dy, y.shape, y.dtype)

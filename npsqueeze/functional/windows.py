@@ -86,6 +86,8 @@ def output_size(
     rounded up, so that the last window may hang over the border; but it must start inside the
     image or its left padding (PyTorch's rule).
 
+    Derived in tutorials/01_arrays_and_convolution.ipynb.
+
     Raises
     ------
     ValueError

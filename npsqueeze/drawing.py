@@ -199,10 +199,10 @@ def matrices(
 
     at = 0.0
     tallest = max(height for _, height, _, _ in shapes.values())
-    gap = 0.8 * tallest
+    gap = 0.55 * tallest
     for number, (name, (height_name, height, width_name, width)) in enumerate(shapes.items()):
         if number:
-            axes.text(at - 0.6 * gap, 0, symbols[number - 1], ha="center", va="center", fontsize=16)
+            axes.text(at - 0.6 * gap, 0, symbols[number - 1], ha="center", va="center", fontsize=20)
             at += 0.15 * gap
         axes.add_patch(
             Rectangle(

@@ -21,7 +21,7 @@ TRAIN_FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 TEST_FILE = "test_batch.bin"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Labelled pictures.
 
@@ -41,6 +41,9 @@ class Dataset:
     images: Array
     labels: Array
     classes: tuple[str, ...] = CLASSES
+
+    def __repr__(self) -> str:
+        return f"Dataset({len(self):,} pictures, {len(self.classes)} classes)"
 
     def __post_init__(self) -> None:
         for name, array, dtype in (

@@ -37,7 +37,8 @@ HAS_NAN = Trait("inputs with NaN", "numbers", lambda a: bool(np.isnan(a["x"]).an
 
 def _forward_cases() -> list[Arguments]:
     with_nan = np.array([[1.0, np.nan], [-2.0, 0.0]])
-    return [{"x": x} for x in (*_inputs(), with_nan)]
+    with_inf = np.array([[1.0, -np.inf], [np.inf, -2.0]])
+    return [{"x": x} for x in (*_inputs(), with_nan, with_inf)]
 
 
 def _forward_mistake(meaning: str, formula: Callable[[Array], Array]) -> Mistake:
@@ -51,12 +52,21 @@ relu_forward = Exercise(
     answer=reference.relu,
     cases=_forward_cases(),
     read=arrays("y", forward=True),
-    traits=(HAS_NAN, HAS_ZEROS),
+    traits=(
+        HAS_NAN,
+        Trait("inputs with inf", "finite ones", lambda a: bool(np.isinf(a["x"]).any())),
+        HAS_ZEROS,
+    ),
     mistakes=(
         _forward_mistake(
             "NaN is swallowed: it compares false with everything, so `x > 0` takes it for a small "
             "number, and a network that has gone wrong looks alive; np.maximum passes it on",
             lambda x: np.where(x > 0, x, 0),
+        ),
+        _forward_mistake(
+            "0 times -inf is NaN, so a product with the mask fails there: choose (np.where, "
+            "np.maximum) instead of multiplying",
+            lambda x: x * (x > 0),
         ),
         _forward_mistake("that is the absolute value", np.abs),
         _forward_mistake("that is min(x, 0): the wrong half is kept", lambda x: np.minimum(x, 0)),
@@ -99,8 +109,7 @@ relu_backward = Exercise(
     mistakes=(
         _backward_mistake(
             "at x = 0 the gradient passes; the convention is 0 there (x > 0, not x >= 0): many "
-            "units "
-            "are exactly 0 behind another ReLU or zero padding",
+            "units are exactly 0 behind another ReLU or zero padding",
             lambda dy, x: dy * (x >= 0),
         ),
         _backward_mistake(
@@ -121,6 +130,7 @@ relu_backward = Exercise(
             lambda dy, x: dy * (x > 0) * (dy > 0),
         ),
         _backward_mistake("the mask is the wrong way round", lambda dy, x: dy * (x < 0)),
+        _backward_mistake("the mask is the wrong way round", lambda dy, x: dy * (x <= 0)),
         _backward_mistake(
             "that is the slope alone: multiply it by dy", lambda dy, x: 1.0 * (x > 0)
         ),
@@ -138,16 +148,15 @@ relu_backward = Exercise(
 )
 
 WEIGHT_SHAPES = ((64, 32, 3, 3), (256, 48, 1, 1), (200, 100), (96, 3, 7, 7))
-
-
-STD, MEAN, KURTOSIS = "standard deviation", "mean (in standard deviations, plus 1)", "kurtosis"
+STD, MEAN, KURTOSIS = "standard deviation", "mean (1 + mean / deviation)", "kurtosis"
 
 
 def _read_weights(value: Any, arguments: Arguments) -> Results:
     """Return the moments of the weights, which are random themselves."""
-    w = number_array("w", value).astype(float)
+    w = number_array("w", value)
     if w.shape != arguments["shape"]:
         raise Trouble(f"w has shape {w.shape}; expected {arguments['shape']}")
+    w = w.astype(float)
     std = w.std() or 1.0
     moments = w.std(), 1 + w.mean() / std, (((w - w.mean()) / std) ** 4).mean()
     return dict(zip((STD, MEAN, KURTOSIS), map(np.array, moments), strict=True))
@@ -158,6 +167,17 @@ def _std_mistake(meaning: str, std: Callable[[int, int, tuple[int, ...]], float]
     return Mistake(meaning, lambda a, _: {STD: std(*init.fans(a["shape"]), a["shape"])})
 
 
+def _moments_of_absolute_values(shape: tuple[int, ...]) -> dict[str, float]:
+    """Return the moments of |w| of right weights w: those of the half-normal distribution."""
+    mean = math.sqrt(2 / math.pi)
+    deviation = math.sqrt(1 - mean**2)
+    return {
+        STD: deviation * math.sqrt(2 / init.fans(shape)[0]),
+        MEAN: 1 + mean / deviation,
+        KURTOSIS: 3.869,
+    }
+
+
 he_normal = Exercise(
     name="he_normal",
     notebook=NOTEBOOK,
@@ -165,7 +185,7 @@ he_normal = Exercise(
     answer=init.he_normal,
     cases=[
         {"shape": shape, "generator": np.random.default_rng(seed)}
-        for seed, shape in enumerate(((64, 32, 3, 3), (256, 48, 1, 1), (200, 100), (96, 3, 7, 7)))
+        for seed, shape in enumerate(WEIGHT_SHAPES)
     ],
     read=_read_weights,
     traits=(
@@ -187,12 +207,14 @@ he_normal = Exercise(
                      lambda fan_in, fan_out, shape: math.sqrt(2 / shape[0])),
         _std_mistake("all weights of a filter bank were counted as fan_in",
                      lambda fan_in, fan_out, shape: math.sqrt(2 / math.prod(shape))),
+        _std_mistake("that is sqrt(6/fan_in), the bound of a uniform distribution; the deviation "
+                     "is sqrt(2/fan_in)", lambda fan_in, fan_out, shape: math.sqrt(6 / fan_in)),
         _std_mistake("that is a standard deviation of 1: scale it by sqrt(2/fan_in)",
                      lambda fan_in, fan_out, shape: 1.0),
         Mistake("uniform, not normal: its kurtosis is 1.8 instead of 3",
                 lambda a, _: {KURTOSIS: 1.8}),
         Mistake("all weights are positive: their mean should be 0",
-                lambda a, _: {MEAN: 1 + math.sqrt(2 / math.pi) / math.sqrt(1 - 2 / math.pi)}),
+                lambda a, _: _moments_of_absolute_values(a["shape"])),
     ),
     hints=(
         "fan_in is the number of inputs that one output adds up: shape[1] times all that follows.",

@@ -9,8 +9,16 @@ import numpy as np
 
 import npsqueeze
 from npsqueeze.errors import GradientError
-from npsqueeze.exercises.diagnosis import Trial, case_text, explain, trait_of, wrong_results
-from npsqueeze.exercises.exercise import Exercise, Results, Trouble
+from npsqueeze.exercises.diagnosis import (
+    Trial,
+    agree,
+    case_text,
+    explain,
+    known_mistakes,
+    trait_of,
+    wrong_results,
+)
+from npsqueeze.exercises.exercise import Arguments, Exercise, Results, Trouble, describe
 from npsqueeze.exercises.running import Endless, check_signature, run
 from npsqueeze.gradient_check import gradcheck_directional
 
@@ -32,9 +40,18 @@ def judge(exercise: Exercise, function: Any, seconds: float = 10.0) -> Verdict:
     failed = [trial for trial in trials if trial.trouble]
     wrong = wrong_results(exercise, trials)
     if failed and (not wrong or failed[0] is trials[0]):
-        return Verdict(False, f"{exercise.name}: {_trouble(exercise, trials)}")
+        lines = [f"{exercise.name}: {_trouble(exercise, trials)}"]
+        # what came of the other cases may show why
+        lines += [f"  {sentence}" for sentence in known_mistakes(exercise, trials)[0]]
+        return Verdict(False, "\n".join(lines))
     if wrong:
-        return Verdict(False, _wrong(exercise, trials, wrong))
+        message = _wrong(exercise, trials, wrong)
+        if not failed and _remembers(exercise, function, trials[0], seconds):
+            message += (
+                "\n  and called again with the same arguments it returns something else: does an "
+                "array, a list or a random number outlive the call?"
+            )
+        return Verdict(False, message)
     try:
         agreement = _check_gradient(exercise, trials[0])
     except GradientError as error:
@@ -42,8 +59,7 @@ def judge(exercise: Exercise, function: Any, seconds: float = 10.0) -> Verdict:
     return Verdict(
         True,
         f"{exercise.name}: right, in all {len(trials)} cases{agreement}. Compare with the "
-        f"library's "
-        f"own: {source(exercise)}",
+        f"library's own: {source(exercise)}",
     )
 
 
@@ -58,18 +74,52 @@ def source(exercise: Exercise) -> str:
 
 def _try_all(exercise: Exercise, function: Callable[..., Any], seconds: float) -> list[Trial]:
     trials = []
-    for arguments in exercise.cases:
-        right = exercise.read(exercise.answer(*arguments.values()), arguments)
+    for arguments, right in zip(exercise.cases, exercise.right, strict=True):
         came: Results | None = None
         text, endless = "", False
         try:
-            came = exercise.read(run(exercise, function, arguments, seconds), arguments)
+            came = _results(exercise, function, arguments, seconds)
         except Trouble as trouble:
             text, endless = str(trouble), isinstance(trouble, Endless)
         trials.append(Trial(arguments, right, came, text))
         if endless:  # once is long enough
             break
     return trials
+
+
+def _results(
+    exercise: Exercise, function: Callable[..., Any], arguments: Arguments, seconds: float
+) -> Results:
+    """Return what the function returns, by name.
+
+    Raises
+    ------
+    Trouble
+        If it does not return, or if what it returns cannot be read.
+    """
+    returned = run(exercise, function, arguments, seconds)
+    try:
+        return exercise.read(returned, arguments)
+    except Trouble:
+        raise
+    except Exception as error:  # an object may do anything when it is looked at
+        raise Trouble(
+            f"it returned a {describe(returned)} that cannot be read: {type(error).__name__}"
+        ) from None
+
+
+def _remembers(
+    exercise: Exercise, function: Callable[..., Any], trial: Trial, seconds: float
+) -> bool:
+    """Tell whether the function returns something else when it is called like this again."""
+    try:
+        again = _results(exercise, function, trial.arguments, seconds)
+    except Trouble:
+        return True
+    return not all(
+        came.shape != trial.right[name].shape or agree(again[name], came, exercise.tolerance)
+        for name, came in (trial.came or {}).items()
+    )
 
 
 def _trouble(exercise: Exercise, trials: Sequence[Trial]) -> str:

@@ -13,6 +13,7 @@ from npsqueeze.exercises.convolution import (
     TRAITS,
     forward_cases,
     kernel_size,
+    one_sided,
     out_size,
     windows,
 )
@@ -102,6 +103,24 @@ im2col = Exercise(
             },
         ),
         Mistake(
+            "the rows run over (c, j, i); the weights are stored as (c, i, j), and so must be the "
+            "rows",
+            lambda a, right: {
+                "columns": _split(a, right["columns"])
+                .transpose(0, 1, 3, 2, 4, 5)
+                .reshape(right["columns"].shape)
+            },
+        ),
+        Mistake(
+            "(N, C, oh, ow, kh, kw) was reshaped at once: transpose it to (N, C, kh, kw, oh, ow) "
+            "first, for reshape does not move axes",
+            lambda a, right: {
+                "columns": _split(a, right["columns"])
+                .transpose(0, 1, 4, 5, 2, 3)
+                .reshape(right["columns"].shape)
+            },
+        ),
+        Mistake(
             "rows and columns are exchanged: (N, K, P) is wanted, this is (N, P, K)",
             lambda _, right: {"columns": right["columns"].swapaxes(1, 2)},
         ),
@@ -121,6 +140,13 @@ im2col = Exercise(
                 )
             },
         ),
+        Mistake(
+            "all of the padding lies below and on the right; half of it belongs above and on the "
+            "left",
+            lambda a, _: {
+                "columns": functional.im2col(*(a | {"x": one_sided(a), "padding": 0}).values())
+            },
+        ),
         _im2col_mistake("the padding is ignored", padding=0),
         _im2col_mistake("the stride is ignored", stride=1),
         _im2col_mistake("the dilation is ignored", dilation=1),
@@ -130,8 +156,7 @@ im2col = Exercise(
         "Pad x with zeros first. For a fixed (i, j), the pixels of all windows form a regular "
         "grid.",
         "That grid is padded[:, :, i·dilation : i·dilation + oh·stride : stride, and the same "
-        "with j]; "
-        "mind that a slice may hold one pixel too many: cut it to oh by ow.",
+        "with j]; mind that a slice may hold one pixel too many: cut it to oh by ow.",
     ),
 )
 
@@ -167,7 +192,7 @@ def _wrong_corner(a: Arguments, columns: Array) -> Array:
     return _padded(a, columns)[:, :, :height, :width]
 
 
-def _emptied(a: Arguments, right: Array) -> Array:
+def emptied(a: Arguments, right: Array) -> Array:
     """Return dx as padded[:, :, padding:-padding, padding:-padding] cuts it."""
     return right if a["padding"] else right[:, :, 0:-0, 0:-0]
 
@@ -178,7 +203,10 @@ def _coverage(a: Arguments) -> Array:
     return functional.col2im(columns, *list(a.values())[1:])
 
 
-ASSIGNED = "where windows overlap you assign: add (+=), for a pixel receives from every window"
+ASSIGNED = (
+    "where windows overlap only the last one counts: add (+=), for a pixel receives from every "
+    "window"
+)
 FANCY = (
     "where windows overlap only one of them counts: assignment, or x[index] += with repeated "
     "indices, which NumPy does once; np.add.at, or a loop over the kernel's positions, adds"
@@ -214,15 +242,14 @@ col2im = Exercise(
         ),
         Mistake(TOO_LARGE, lambda a, _: {"image": _padded(a, a["columns"])}),
         Mistake(CORNER, lambda a, _: {"image": _wrong_corner(a, a["columns"])}),
-        Mistake(EMPTIED, lambda a, right: {"image": _emptied(a, right["image"])}),
+        Mistake(EMPTIED, lambda a, right: {"image": emptied(a, right["image"])}),
     ),
     hints=(
         "It is im2col with source and target exchanged: every line of im2col that reads a pixel "
         "becomes a line that adds to it.",
         "Reshape columns to (N, C, kh, kw, oh, ow), and add into a zero image of the padded size.",
         "Loop over (i, j): within one (i, j) no two windows share a pixel, so a strided slice may "
-        "be "
-        "added to at once.",
+        "be added to at once.",
         "At last cut the padding off: [padding : padding + H], [padding : padding + W].",
     ),
 )
@@ -286,11 +313,10 @@ conv2d_backward = Exercise(
         _dx_mistake(FANCY, lambda a, _: _assigned(a, _dcolumns(a), last_window_wins=False)),
         _dx_mistake(TOO_LARGE, lambda a, _: _padded(a, _dcolumns(a))),
         _dx_mistake(CORNER, lambda a, _: _wrong_corner(a, _dcolumns(a))),
-        _dx_mistake(EMPTIED, _emptied),
+        _dx_mistake(EMPTIED, emptied),
         _dx_mistake(
             "the kernel is flipped: in the forward pass w[i, j] met the pixel at (i, j), so that "
-            "is "
-            "where its gradient goes",
+            "is where its gradient goes",
             lambda a, _: _dx(a, _dcolumns(a, a["w"][:, :, ::-1, ::-1])),
         ),
         _dx_mistake(
@@ -316,9 +342,9 @@ conv2d_backward = Exercise(
             lambda a, dw: dw[:, :, ::-1, ::-1],
         ),
         _dw_mistake(
-            "the padding is ignored: the columns are those of the padded image, as in the forward "
-            "pass",
-            lambda a, _: _unpadded_dw(a),
+            "the pixels stand padding too far up and left: the columns are those of the padded "
+            "image, with half of the padding above and on the left",
+            lambda a, _: _dw(a, x=one_sided(a), padding=0),
         ),
         _dw_mistake(
             "filters and channels are exchanged: dw is (F, C, kh, kw)",
@@ -329,6 +355,10 @@ conv2d_backward = Exercise(
             lambda a, dw: dw.reshape(len(dw), -1).T.reshape(dw.shape),
         ),
         _dw_mistake("the sum over the images is missing", lambda a, _: _dw_of_each(a)),
+        _dw_mistake(
+            "only the last window counts: sum over all (an = where += belongs?)",
+            lambda a, _: _dw(a, dy=_last_window(a["dy"])),
+        ),
         _db_mistake(MEAN_TWICE, lambda dy: dy.sum(axis=(0, 2, 3)) / len(dy)),
         _db_mistake(
             "the mean over images and pixels is taken; b was added to each, so it is the sum",
@@ -352,28 +382,22 @@ conv2d_backward = Exercise(
     ),
     hints=(
         "Start with db: b[f] was added to every y[n, f, p, q], so its gradient is the sum of dy "
-        "over "
-        "n, p and q.",
+        "over n, p and q.",
         "dw: w[f, c, i, j] was multiplied by the pixel x[n, c, p·stride + i·dilation - padding, "
-        "…] to "
-        "give y[n, f, p, q]; its gradient sums dy times that pixel over n, p and q. In matrices: "
-        "dW = Σ_n dY·col(x)ᵀ.",
+        "…] to give y[n, f, p, q]; its gradient sums dy times that pixel over n, p and q. In "
+        "matrices: dW = Σ_n dY·col(x)ᵀ.",
         "dx: every y[n, f, p, q] that saw a pixel sends it dy[n, f, p, q]·w[f, c, i, j]. In "
-        "matrices: "
-        "the columns receive Wᵀ·dY, and col2im adds them up.",
+        "matrices: the columns receive Wᵀ·dY, and col2im adds them up.",
         "Keep a padded dx, add (+=) into it, and cut the padding off at the end: "
         "[padding : padding + H].",
     ),
 )  # fmt: skip
 
 
-def _unpadded_dw(a: Arguments) -> Array:
-    """Return dw where the pixels beyond the border are taken from the wrong place."""
-    edge = 2 * a["padding"]
-    n, channels, height, width = a["x"].shape
-    shifted = np.zeros((n, channels, height + edge, width + edge))
-    shifted[:, :, :height, :width] = a["x"]
-    return _dw(a, x=shifted, padding=0)
+def _last_window(dy: Array) -> Array:
+    last = np.zeros_like(dy)
+    last[:, :, -1, -1] = dy[:, :, -1, -1]
+    return last
 
 
 def _dw_of_each(a: Arguments) -> Array:

@@ -28,6 +28,8 @@ TRAITS = (
     Trait("a dilation above 1", "dilation 1", lambda a: a["dilation"] > 1),
     Trait("a batch of one", "a larger batch", lambda a: a["x"].shape[0] == 1),
     Trait("images that are not square", "square images", lambda a: np.ptp(a["x"].shape[2:]) > 0),
+    Trait("a y that is not square", "a square y", lambda a: np.ptp(out_size(a)) > 0),
+    Trait("kernels larger than 1x1", "1x1 kernels", lambda a: math.prod(kernel_size(a)) > 1),
     Trait("kernels that are not square", "square kernels", lambda a: np.ptp(kernel_size(a)) > 0),
     Trait(
         "windows that do not reach the last pixels",
@@ -76,6 +78,11 @@ def out_size(a: Arguments) -> tuple[int, int]:
         for size, k in zip(a["x"].shape[2:], kernel_size(a), strict=True)
     )
     return height, width
+
+
+def one_sided(a: Arguments) -> Array:
+    """Return x with all of the padding below and on the right."""
+    return np.pad(a["x"], ((0, 0), (0, 0), *2 * ((0, 2 * a["padding"]),)))
 
 
 def _left_over(a: Arguments) -> list[int]:
@@ -158,6 +165,12 @@ conv2d_forward = Exercise(
             "rows and columns of the kernel are exchanged", w=lambda a: _square(a["w"])
         ),
         _forward_mistake(
+            "all of the padding lies below and on the right; half of it belongs above and on the "
+            "left",
+            x=one_sided,
+            padding=lambda _: 0,
+        ),
+        _forward_mistake(
             "the padding repeats the border; it should be zero",
             x=lambda a: np.pad(a["x"], ((0, 0), (0, 0), *2 * ((a["padding"],) * 2,)), mode="edge"),
             padding=lambda _: 0,
@@ -225,8 +238,11 @@ output_size = Exercise(
     mistakes=(
         _size_mistake("one too few: the window at place 0 counts too (+ 1)", lambda _, r: r - 1),
         _size_mistake("one too many", lambda _, r: r + 1),
-        _size_mistake("rounded up: a window that hangs over the border does not count here",
+        _size_mistake("rounded up; a window that hangs over the border does not count here, so "
+                      "round down",
                       lambda a, _: _size(a, math.ceil)),
+        _size_mistake("rounded to the nearest; a window that hangs over the border does not count "
+                      "here, so round down", lambda a, _: _size(a, round)),
         _size_mistake("the padding is counted once: it is on both sides",
                       lambda a, _: _size(a, size=a["size"] - a["padding"])),
         _size_mistake("the padding is ignored", lambda a, _: _size(a, padding=0)),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -93,6 +94,11 @@ class Exercise:
         """Return how it is called."""
         return f"{self.name}({', '.join(self.cases[0])})"
 
+    @cached_property
+    def right(self) -> list[Results]:
+        """Return the right results of all cases; computed once, for plain loops take their time."""
+        return [self.read(self.answer(*each.values()), each) for each in self.cases]
+
 
 def arrays(*names: str, forward: bool = False) -> Callable[[Any, Arguments], Results]:
     """Return a reader of results: one array, or a tuple of as many as there are names.
@@ -101,9 +107,9 @@ def arrays(*names: str, forward: bool = False) -> Callable[[Any, Arguments], Res
     """
 
     def read(value: Any, arguments: Arguments) -> Results:
-        if forward and isinstance(value, tuple | list) and len(value) == 2:
+        if forward and isinstance(value, tuple) and len(value) == 2:
             value = value[0]
-        if len(names) == 1 and not isinstance(value, tuple | list):
+        if len(names) == 1 and not isinstance(value, tuple):  # a list is an array too
             value = (value,)
         return named(names, value)
 
@@ -118,13 +124,15 @@ def named(names: Sequence[str], values: Any) -> Results:
     Trouble
         If they are not.
     """
-    expected = f"expected {', '.join(names)}"
-    if values is None or (isinstance(values, tuple | list) and all(v is None for v in values)):
+    order = ", in this order" if len(names) > 1 else ""
+    expected = f"expected {', '.join(names)}{order}"
+    nothing = isinstance(values, tuple | list) and values and all(v is None for v in values)
+    if values is None or nothing:
         raise Trouble(f"it returned None: is the function finished? {expected}")
     if not isinstance(values, tuple | list):
-        raise Trouble(f"it returned one {describe(values)}; {expected}, in this order")
+        raise Trouble(f"it returned one {describe(values)}; {expected}")
     if len(values) != len(names):
-        raise Trouble(f"it returned {len(values)} values; {expected}, in this order")
+        raise Trouble(f"it returned {len(values)} values; {expected}")
     return {name: number_array(name, value) for name, value in zip(names, values, strict=True)}
 
 
@@ -140,7 +148,7 @@ def number_array(name: str, value: Any) -> Array:
         raise Trouble(f"{name} is None; expected an array")
     try:
         array = np.asarray(value)
-    except (TypeError, ValueError):
+    except Exception:  # such as a list of lists of unequal lengths
         array = np.array(None)
     if array.dtype.kind not in "fiub":
         raise Trouble(f"{name} is {describe(value)}; expected an array of numbers")

@@ -88,10 +88,31 @@ concat_backward = Exercise(
             "every part starts at channel 0; each starts where the one before ended",
             lambda dy, channels: [dy[:, :count] for count in channels],
         ),
+        *(
+            _split_wrongly(
+                "the sizes of the parts were taken for the places to cut; np.split wants the "
+                "running sums",
+                lambda dy, channels, end=end: np.split(dy, channels[:end], axis=1)[: len(channels)],  # type: ignore[misc]
+            )
+            for end in (None, -1)
+        ),
         _split_wrongly(
-            "the sizes of the parts were taken for the places to cut; np.split wants the running "
-            "sums",
-            lambda dy, channels: np.split(dy, channels, axis=1)[: len(channels)],
+            "the last channel of each part is missing: a slice first:last ends before last",
+            lambda dy, channels: [part[:, :-1] for part in _split(dy, channels)],
+        ),
+        _split_wrongly(
+            "cut along axis 0, the images; the channels are axis 1",
+            lambda dy, channels: np.split(dy, np.cumsum(channels)[:-1], axis=0),
+        ),
+        Mistake(
+            "dy is multiplied by the arrays; they were copied, so the slope is 1",
+            lambda a, right: _parts(
+                [x * part for x, part in zip(a["arrays"], right.values(), strict=True)]
+            ),
+        ),
+        Mistake(
+            "these are the arrays themselves; their gradients are parts of dy",
+            lambda a, _: _parts(a["arrays"]),
         ),
         _split_wrongly(
             "every array gets all of dy; each gets only its own channels",
@@ -165,6 +186,9 @@ def _backward(
     *,
     expand_relu: bool = True,
     squeeze_relu: bool = True,
+    expand_mask_of_dy: bool = False,
+    squeeze_mask_of_gradient: bool = False,
+    mean_of_branches: bool = False,
     last_branch_only: bool = False,
     first_branch_only: bool = False,
     dy_of_shortcut: Callable[[Array, Array], Array] | None = lambda dy, masked: dy,
@@ -192,7 +216,7 @@ def _backward(
     ]
     branches = {name: forward(name, squeezed) for name in names}
     joined = np.concatenate([y for y, _ in branches.values()], axis=1)
-    masked = a["dy"] * (joined > 0)
+    masked = a["dy"] * ((a["dy"] if expand_mask_of_dy else joined) > 0)
     order = list(branches)[::-1] if reversed_branches else list(branches)
     ends = np.cumsum([branches[name][0].shape[1] for name in order])[:-1]
     parts = dict(
@@ -205,9 +229,9 @@ def _backward(
             continue
         if first_branch_only and place > 0:
             continue
-        dsqueezed += received
+        dsqueezed += received / len(branches) if mean_of_branches else received
     if squeeze_relu:
-        dsqueezed = dsqueezed * (squeezed > 0)
+        dsqueezed = dsqueezed * ((dsqueezed if squeeze_mask_of_gradient else squeezed) > 0)
     dx = back("squeeze", dsqueezed, squeeze_cache)
     if bypass != "none" and dy_of_shortcut is not None:
         dshortcut = dy_of_shortcut(a["dy"], masked)
@@ -260,27 +284,40 @@ fire_backward = Exercise(
     mistakes=(
         _fire_mistake(
             "only the last expand branch sends its gradient to the squeezed array: that went into "
-            "all "
-            "branches, so add (+=) what each sends back",
+            "all branches, so add (+=) what each sends back",
             last_branch_only=True,
         ),
         _fire_mistake(
             "only the first expand branch sends its gradient to the squeezed array: that went "
-            "into all "
-            "branches, so add up what each sends back",
+            "into all branches, so add up what each sends back",
             first_branch_only=True,
         ),
         _fire_mistake(
             "the ReLU behind the expand convolutions is missing: dy passes only where its result "
-            "was "
-            "above 0",
+            "was above 0",
             expand_relu=False,
         ),
         _fire_mistake(
             "the ReLU behind the squeeze convolution is missing: the gradient passes only where "
-            "the "
-            "squeezed array is above 0",
+            "the squeezed array is above 0",
             squeeze_relu=False,
+        ),
+        *(
+            _fire_mistake(
+                f"the mask of {which} is taken from the gradient; what passed was decided by the "
+                "array of the forward pass",
+                expand_mask_of_dy=expand,
+                squeeze_mask_of_gradient=squeeze,
+            )
+            for which, expand, squeeze in (
+                ("the ReLU behind the squeeze convolution", False, True),
+                ("the ReLU behind the expand convolutions", True, False),
+                ("both ReLUs", True, True),
+            )
+        ),
+        _fire_mistake(
+            "the mean of what the branches send back is taken; it is their sum",
+            mean_of_branches=True,
         ),
         _fire_mistake("both ReLUs are missing", squeeze_relu=False, expand_relu=False),
         Mistake(
@@ -293,8 +330,7 @@ fire_backward = Exercise(
         ),
         _fire_mistake(
             "the bypass gets its gradient through the ReLU; here the bypass is added after the "
-            "ReLU, "
-            "so it gets dy itself",
+            "ReLU, so it gets dy itself",
             dy_of_shortcut=lambda dy, masked: masked,
         ),
         _fire_mistake(
@@ -305,15 +341,13 @@ fire_backward = Exercise(
     ),
     hints=(
         "Do the forward pass again, and keep every intermediate array and cache (or take them "
-        "from the "
-        "cache): squeezed, joined, the caches of all convolutions.",
+        "from the cache): squeezed, joined, the caches of all convolutions.",
         "Backwards: dy through the ReLU (joined > 0), then split it among the expand branches.",
         "The squeezed array went into every branch: its gradient is the sum of what the branches' "
         "conv2d_backward return as dx. Then through its ReLU, then through the squeeze "
         "convolution.",
         "With a bypass x went another way too: add dy to dx (simple), or what conv2d_backward of "
-        "the "
-        "bypass convolution makes of dy (complex). The bypass is added behind the ReLU.",
+        "the bypass convolution makes of dy (complex). The bypass is added behind the ReLU.",
     ),
 )  # fmt: skip
 

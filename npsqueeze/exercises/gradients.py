@@ -8,7 +8,15 @@ import numpy as np
 from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
 from npsqueeze.arrays import Array
 from npsqueeze.errors import GradientError
-from npsqueeze.exercises.exercise import Arguments, Exercise, Mistake, Results, Trait, Trouble
+from npsqueeze.exercises.exercise import (
+    Arguments,
+    Exercise,
+    Mistake,
+    Results,
+    Trait,
+    Trouble,
+    describe,
+)
 from npsqueeze.gradient_check import gradcheck as library_gradcheck
 
 Pair = tuple[str, Callable[..., Any], Callable[..., Any], tuple[Array, ...], bool]
@@ -33,7 +41,10 @@ def _linear_pairs() -> list[Pair]:
         "db all zero": lambda dx, dw, db: (dx, dw, 0 * db),
         "one element of dw off by 0.1 %": one_wrong,
         "NaN in dx": lambda dx, dw, db: (np.full_like(dx, np.nan), dw, db),
-        "the last of three gradients wrong": lambda dx, dw, db: (dx, dw, db[::-1]),
+        "the last of three gradients wrong": lambda dx, dw, db: (dx, dw, db + 1),
+        "no gradient of b, two instead of three": lambda dx, dw, db: (dx, dw),
+        "dw transposed": lambda dx, dw, db: (dx, dw.T, db),
+        "a db of shape (1, 2)": lambda dx, dw, db: (dx, dw, db[None]),
     }
     pairs: list[Pair] = [("a linear layer", F.linear_forward, F.linear_backward, inputs, True)]
     pairs += [
@@ -64,7 +75,14 @@ def _other_pairs() -> list[Pair]:
         scaled(1e3),
         scaled(1e-3),
         (
-            "the sum of squares, a forward pass with one number as its result",
+            "y = x³ with None for a gradient",
+            lambda x: (x**3, x),
+            lambda dy, x: None,
+            (x,),
+            False,
+        ),
+        (
+            "one number, the sum of squares",
             lambda x: (np.sum(x**2), x),
             lambda dy, x: 2 * dy * x,
             (x,),
@@ -86,8 +104,7 @@ def _other_pairs() -> list[Pair]:
         ),
         (
             "y = x·A, with a dx that multiplies by A where it should by Aᵀ (right if all dy are "
-            "equal "
-            "and A has equal row and column sums)",
+            "equal and A has equal row and column sums)",
             lambda x: (x @ CIRCULANT, None),
             lambda dy, _: dy @ CIRCULANT,
             (x[:, :3],),
@@ -136,11 +153,10 @@ def _read(value: Any, arguments: Arguments) -> Results:
     if value is None:
         raise Trouble(
             "it returned None: is the function finished? Return True (or a report) if every "
-            "gradient "
-            "is right; raise AssertionError, or return False, if one is wrong"
+            "gradient is right; raise AssertionError, or return False, if one is wrong"
         )
-    if isinstance(value, float | np.floating | np.ndarray) and np.size(value) == 1:
-        raise Trouble(f"it returned the number {value}: judge it, and return True or False")
+    if isinstance(value, float | np.floating | np.ndarray):
+        raise Trouble(f"it returned {describe(value)}: judge it yourself, and return True or False")
     return {"accepted": np.array(float(bool(value)))}
 
 
@@ -153,6 +169,11 @@ def _misses(*words: str) -> Callable[[Arguments, Results], dict[str, Any]]:
     return lambda a, right: {
         "accepted": 1.0 if any(word in _what(a) for word in words) else right["accepted"]
     }
+
+
+def _rejects(*endings: str) -> Callable[[Arguments, Results], dict[str, Any]]:
+    """Return the mistake of rejecting all pairs whose names end like this."""
+    return lambda a, right: {"accepted": 0.0 if _what(a).endswith(endings) else right["accepted"]}
 
 
 ONES = ("right only if all dy are 1", "right if all dy are equal")
@@ -177,7 +198,7 @@ gradcheck = Exercise(
             _always(0.0),
         ),
         Mistake(
-            "a cotangent of ones hides a mistake: Σ dy·y with random dy tells these gradients "
+            "a dy of ones hides a mistake: Σ dy·y with random dy tells these gradients "
             "apart",
             _misses(*ONES),
         ),
@@ -190,10 +211,22 @@ gradcheck = Exercise(
         ),
         Mistake(
             "only the first input is checked: each has a gradient",
-            _misses("dw", "db", "last of three"),
+            _misses("dw", "db", "last of three", "two instead"),
         ),
         Mistake(
-            "only the first two inputs are checked: each has a gradient", _misses("db", "last of")
+            "only the first two inputs are checked: each has a gradient",
+            _misses("db", "last of", "two instead"),
+        ),
+        Mistake(
+            "a gradient too few goes unnoticed (zip stops at the shorter one): compare their "
+            "number with that of the inputs",
+            _misses("two instead"),
+        ),
+        Mistake("a gradient that is None goes unnoticed", _misses("None")),
+        Mistake(
+            "the gradients' shapes are not compared with those of the inputs, and broadcasting "
+            "hides what is wrong with them",
+            _misses("shape"),
         ),
         Mistake(
             "an error of one element is lost, by an average or a loose tolerance: take the worst "
@@ -205,6 +238,14 @@ gradcheck = Exercise(
             "max(|a|, |n|), and let the step grow with the value",
             lambda a, right: {"accepted": 0.0 if "1000" in _what(a) else right["accepted"]},
         ),
+        *(
+            Mistake(
+                "right gradients of curved functions are rejected: take the difference of both "
+                "sides, (L(x + h) - L(x - h))/2h, and a smaller h",
+                _rejects("squares", *values),
+            )
+            for values in (("of 1", "of 0.001"), ("of 1", "of 0.001", "of 1000"))
+        ),
         Mistake(
             "small values: the step must not be larger than they are, or the tolerance is absolute",
             lambda a, right: {"accepted": 0.0 if "0.001" in _what(a) else right["accepted"]},
@@ -213,11 +254,9 @@ gradcheck = Exercise(
     hints=(
         "Draw a random dy of y's shape: the loss to differentiate is Σ dy·y, one number.",
         "Move one element of one input by +h and by -h, and divide the difference of the losses "
-        "by 2h "
-        "(h about 1e-5 times the larger one of 1 and |value|).",
+        "by 2h (h about 1e-5 times the larger one of 1 and |value|).",
         "Compare each element with backward(dy, cache): |a - n| / max(|a|, |n|, a small number), "
-        "in a "
-        "form that NaN fails: not error <= tolerance.",
+        "in a form that NaN fails: not error <= tolerance.",
         "One input: backward returns an array. Several: a tuple, in their order. Check them all.",
     ),
 )  # fmt: skip

@@ -58,6 +58,10 @@ linear_backward = Exercise(
     mistakes=(
         _linear_mistake("dx", "w is transposed here: y = x·wᵀ, so dx = dy·w",
                         lambda dy, x, w: dy @ w.T),
+        _linear_mistake("dx", "dy meets x here: the slope of y with respect to x is w",
+                        lambda dy, x, w: dy.sum(axis=1, keepdims=True) * x),
+        _linear_mistake("dw", "dy meets w here: the slope of y with respect to w is x",
+                        lambda dy, x, w: dy.sum(axis=0)[:, None] * w),
         _linear_mistake("dw", "transposed: dw has w's shape (M, D), that is dyᵀ·x",
                         lambda dy, x, w: x.T @ dy),
         _linear_mistake("dw", MEAN_TWICE, lambda dy, x, w: dy.T @ x / len(x)),
@@ -77,8 +81,7 @@ linear_backward = Exercise(
     ),
     hints=(
         "y[n, m] = b[m] + Σ_d w[m, d]·x[n, d]: which of the y does one x[n, d] enter, and with "
-        "which "
-        "factor?",
+        "which factor?",
         "The shapes tell the rest: dy is (N, M), x and dx are (N, D), w and dw are (M, D).",
         "dx = dy·w, dw = dyᵀ·x, and db is dy summed over the batch.",
     ),
@@ -89,11 +92,19 @@ def _logits() -> list[Array]:
     draw = np.random.default_rng(14)
     plain = [draw.normal(size=shape) for shape in ((4, 3), (1, 5), (3, 3), (6, 10))]
     # exp(1000) is inf; and a row's largest logit may lie far below another row's
-    return [*plain, 400 * draw.normal(size=(5, 4)) + np.array([[0], [2000], [-2000], [0], [900]])]
+    # beyond the range of exp, but close together: only a shift is needed, no logarithm of a sum
+    close = 1000 + draw.normal(size=(3, 4))
+    apart = 400 * draw.normal(size=(5, 4)) + np.array([[0], [2000], [-2000], [0], [900]])
+    return [*plain, close, apart]
 
 
 def _naive_softmax(z: Array) -> Array:
     return np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+
+
+def _log_softmax(z: Array) -> Array:
+    shifted = z - z.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def _softmax_mistake(meaning: str, formula: Callable[[Array], Array]) -> Mistake:
@@ -102,8 +113,7 @@ def _softmax_mistake(meaning: str, formula: Callable[[Array], Array]) -> Mistake
 
 OVERFLOW = (
     "exp overflows for large logits (exp(710) is inf, and inf/inf is NaN): subtract each row's "
-    "maximum "
-    "first, which changes nothing else"
+    "maximum first, which changes nothing else"
 )
 
 
@@ -124,8 +134,7 @@ softmax = Exercise(
         _softmax_mistake(OVERFLOW, _naive_softmax),
         _softmax_mistake(
             "one maximum is subtracted for the whole batch: a row far below it becomes 0/0; each "
-            "row "
-            "needs its own",
+            "row needs its own",
             _shift_by_one_for_all,
         ),
         _softmax_mistake(
@@ -141,8 +150,31 @@ softmax = Exercise(
             lambda z: np.exp(z - z.max(axis=1, keepdims=True)),
         ),
         _softmax_mistake("it is not divided by the sum of its row", np.exp),
+        *(
+            _softmax_mistake("that is the logarithm of the softmax", formula)
+            for formula in (_log_softmax, lambda z: np.log(functional.softmax(z)))
+        ),
         _softmax_mistake(
-            "that is the logarithm of the softmax", lambda z: np.log(functional.softmax(z))
+            "exp is missing: a logit may be negative, exp of it is not",
+            lambda z: z / z.sum(axis=1, keepdims=True),
+        ),
+        _softmax_mistake(
+            "that is the sigmoid 1/(1 + exp(-z)), each class by itself: the classes of a row share "
+            "one sum",
+            lambda z: 1 / (1 + np.exp(-z)),
+        ),
+        _softmax_mistake(
+            "the largest number of each column was subtracted; only one that is the same for the "
+            "whole row cancels out (axis=1)",
+            lambda z: np.exp(z - z.max(axis=0)) / np.exp(z - z.max(axis=0)).sum(1, keepdims=True),
+        ),
+        _softmax_mistake(
+            "that is 1 for the largest logit and 0 for the others; the softmax is softer",
+            lambda z: np.eye(z.shape[1])[z.argmax(axis=1)],
+        ),
+        _softmax_mistake(
+            "2 to the power of z is taken; exp has the base e",
+            lambda z: functional.softmax(z * np.log(2)),
         ),
         _softmax_mistake("the sign of the logits is wrong", lambda z: functional.softmax(-z)),
     ),
@@ -150,8 +182,7 @@ softmax = Exercise(
         "p[n, k] = exp(z[n, k]) / Σ_j exp(z[n, j]): the sum runs along a row (axis 1, "
         "keepdims=True).",
         "The same number subtracted from all logits of a row cancels out: subtract the row's "
-        "maximum, "
-        "and no exp can overflow.",
+        "maximum, and no exp can overflow.",
     ),
 )
 
@@ -177,11 +208,6 @@ def _targets(a: Arguments, smoothing: float | None = None, others_only: bool = F
     return one_hot * (1 - epsilon) + epsilon / classes
 
 
-def _log_softmax(z: Array) -> Array:
-    shifted = z - z.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-
-
 def _cross_entropy(a: Arguments, targets: Array) -> float:
     return float(-np.sum(targets * _log_softmax(a["logits"])) / len(targets))
 
@@ -195,6 +221,14 @@ def _loss_mistake(meaning: str, formula: Callable[[Arguments], float]) -> Mistak
     return Mistake(meaning, lambda a, _: {"loss": formula(a)})
 
 
+def _smoothing_added(a: Arguments) -> Array:
+    return np.eye(a["logits"].shape[1])[a["labels"]] + a["label_smoothing"] / a["logits"].shape[1]
+
+
+SMOOTHING_ADDED = (
+    "ε/classes is added everywhere, but nothing is taken from the label: it keeps 1 - ε of its 1, "
+    "for targets add up to 1"
+)
 OVER_THE_OTHERS = (
     "the smoothing is spread over the other classes only; here ε/classes goes to every class, the "
     "label included"
@@ -216,15 +250,13 @@ softmax_cross_entropy_forward = Exercise(
         _loss_mistake(OVERFLOW, _naive_loss),
         _loss_mistake(
             "the softmax is right, but its logarithm is taken afterwards: a probability rounded "
-            "to 0 "
-            "gives log 0 (and 0·log 0 is NaN); use z - log Σ exp(z) directly",
+            "to 0 gives log 0 (and 0·log 0 is NaN); use z - log Σ exp(z) directly",
             lambda a: _naive_loss(a, stable=True),
         ),
         *(
             _loss_mistake(
                 "a small number inside the logarithm hides the underflow and gives a wrong loss: "
-                "use "
-                "z - log Σ exp(z) directly",
+                "use z - log Σ exp(z) directly",
                 lambda a, tiny=tiny: _naive_loss(a, tiny, stable=True),  # type: ignore[misc]
             )
             for tiny in (1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16)
@@ -238,7 +270,46 @@ softmax_cross_entropy_forward = Exercise(
             lambda a: _cross_entropy(a, _targets(a)) / a["logits"].shape[1],
         ),
         _loss_mistake(
+            "the logarithm has the base 2; the natural one (np.log) is wanted",
+            lambda a: _cross_entropy(a, _targets(a)) / np.log(2),
+        ),
+        _loss_mistake(
+            "the row's maximum was subtracted, but not added again: log Σ exp(z) = max + log Σ "
+            "exp(z - max)",
+            lambda a: _cross_entropy(a, _targets(a)) - a["logits"].max(axis=1).mean(),
+        ),
+        _loss_mistake(
+            "every row is judged by the labels of all rows (log_p[:, labels]): index pairs, "
+            "log_p[np.arange(N), labels]",
+            lambda a: _cross_entropy(
+                a, np.broadcast_to(_targets(a).mean(axis=0), a["logits"].shape)
+            ),
+        ),
+        Mistake(
+            "a loss for each row; one number is wanted, their mean",
+            lambda a, _: {"loss": -np.sum(_targets(a) * _log_softmax(a["logits"]), axis=1)},
+        ),
+        _loss_mistake(
             "label smoothing is ignored", lambda a: _cross_entropy(a, _targets(a, smoothing=0.0))
+        ),
+        _loss_mistake(SMOOTHING_ADDED, lambda a: _cross_entropy(a, _smoothing_added(a))),
+        _loss_mistake(
+            "that is the squared error of the probabilities; the cross-entropy is -Σ t·log p",
+            lambda a: (
+                np.sum((functional.softmax(a["logits"]) - _targets(a)) ** 2) / len(a["labels"])
+            ),
+        ),
+        *(
+            _loss_mistake(
+                "the logarithm of the probability is missing",
+                lambda a, smoothing=smoothing: (
+                    -np.sum(  # type: ignore[misc]
+                        _targets(a, smoothing) * functional.softmax(a["logits"])
+                    )
+                    / len(a["labels"])
+                ),
+            )
+            for smoothing in (None, 0.0)
         ),
         _loss_mistake(OVER_THE_OTHERS, lambda a: _cross_entropy(a, _targets(a, others_only=True))),
         _loss_mistake(
@@ -250,11 +321,9 @@ softmax_cross_entropy_forward = Exercise(
     hints=(
         "Without smoothing the loss of one row is -log p[label] = log Σ_j exp(z_j) - z_label.",
         "Compute log p = z - log Σ exp(z) with the row's maximum subtracted first; never the "
-        "logarithm "
-        "of a softmax.",
+        "logarithm of a softmax.",
         "With smoothing ε the target is ε/classes for every class, and 1 - ε more for the label; "
-        "the "
-        "loss is -Σ target·log p, averaged over the batch.",
+        "the loss is -Σ target·log p, averaged over the batch.",
     ),
 )
 
@@ -263,7 +332,7 @@ def _gradient_cases() -> list[Arguments]:
     return [
         {"dloss": dloss} | a
         for dloss, a in zip(
-            (1.0, 1.0, 2.5, -0.7, 1.0, 1.0, 1.0, 3.0, 0.5), _loss_cases(), strict=True
+            (1.0, 1.0, 2.5, -0.7, 1.0, 1.0, 1.0, 1.0, 3.0, 0.5), _loss_cases(), strict=True
         )
     ]
 
@@ -323,12 +392,16 @@ softmax_cross_entropy_backward = Exercise(
         ),
         _gradient_mistake(
             "p - t is multiplied by p(1 - p): that is the slope of a squared error; for "
-            "cross-entropy "
-            "it cancels out",
+            "cross-entropy it cancels out",
             lambda p, a: (p - _targets(a)) * p * (1 - p),
         ),
         _gradient_mistake(
             "label smoothing is ignored", lambda p, a: p - _targets(a, smoothing=0.0)
+        ),
+        _gradient_mistake(SMOOTHING_ADDED, lambda p, a: p - _smoothing_added(a)),
+        _gradient_mistake(
+            "1 is subtracted at the largest logit; it belongs to the label",
+            lambda p, a: p - _targets(a | {"labels": a["logits"].argmax(axis=1)}),
         ),
         _gradient_mistake(OVER_THE_OTHERS, lambda p, a: p - _targets(a, others_only=True)),
         Mistake(
@@ -364,8 +437,8 @@ softmax_cross_entropy_backward = Exercise(
 
 
 def _subtracted_in_columns(p: Array, a: Arguments) -> Array:
-    wrong = p.copy()
-    wrong[:, a["labels"]] -= 1
+    wrong = p - a["label_smoothing"] / p.shape[1]
+    wrong[:, a["labels"]] -= 1 - a["label_smoothing"]
     return wrong
 
 

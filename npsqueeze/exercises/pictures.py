@@ -55,10 +55,28 @@ normalize = Exercise(
             lambda x, mean, std: x / 255 / std - mean,
         ),
         _mistake("a byte's largest value is 255, not 256", lambda x, m, s: (x / 256 - m) / s),
+        _mistake(
+            "the mean is divided by std, but not the picture: brackets, (images / 255 - mean) / "
+            "std",
+            lambda x, mean, std: x / 255 - mean / std,
+        ),
+        _mistake(
+            "images // 255 rounds down, to 0 or 1: divide by /",
+            lambda x, mean, std: (x // 255 - mean) / std,
+        ),
         _mistake("only scaled to 0 … 1", lambda x, mean, std: x / 255),
         _mistake(
             "mean and std belong to channels in the order red, green, blue",
             lambda x, mean, std: (x / 255 - mean[::-1]) / std[::-1],
+        ),
+        _mistake(
+            "the channels of the result come in the order blue, green, red; the pictures have red "
+            "first, and so must x",
+            lambda x, mean, std: (x[:, ::-1] / 255 - mean) / std,
+        ),
+        _mistake(
+            "one mean and one std for all channels; each channel has its own",
+            lambda x, mean, std: (x / 255 - mean.mean()) / std.mean(),
         ),
         _mistake(
             "divided by the variance, not by the standard deviation",
@@ -68,6 +86,13 @@ normalize = Exercise(
         _mistake(
             "the mean of this batch is subtracted, not the one given",
             lambda x, mean, std: (x / 255 - x.mean(axis=(0, 2, 3), keepdims=True) / 255) / std,
+        ),
+        _mistake(
+            "mean and std of this batch are used, not those given: a picture's x must not depend "
+            "on the others beside it",
+            lambda x, mean, std: (
+                (x - x.mean(axis=(0, 2, 3), keepdims=True)) / x.std(axis=(0, 2, 3), keepdims=True)
+            ),
         ),
     ),
     hints=(

@@ -7,6 +7,7 @@ import numpy as np
 
 from npsqueeze import functional, reference
 from npsqueeze.arrays import Array
+from npsqueeze.exercises.columns import CORNER, EMPTIED, TOO_LARGE, emptied
 from npsqueeze.exercises.exercise import Arguments, Exercise, Mistake, Trait, arrays
 
 NOTEBOOK = "04_pooling.ipynb"
@@ -41,13 +42,15 @@ def _has_ties(a: Arguments) -> bool:
 
 TRAITS = (
     Trait("ties", "inputs without ties", _has_ties),
+    Trait("a stride other than kernel_size", "stride = kernel_size",
+          lambda a: a["stride"] != a["kernel_size"]),
     Trait("windows that overlap", "windows side by side", lambda a: a["stride"] < a["kernel_size"]),
     Trait("padding", "no padding", lambda a: a["padding"] > 0),
     Trait("ceil mode", "floor mode", lambda a: a["ceil_mode"]),
     Trait("windows that hang over the border", "windows inside the image", _hangs_over),
     Trait("a batch of one", "a larger batch", lambda a: len(a["x"]) == 1),
     Trait("images that are not square", "square images", lambda a: np.ptp(a["x"].shape[2:]) > 0),
-)
+)  # fmt: skip
 COUNTS = {
     "N (the batch size)": lambda a: len(a["x"]),
     "k² (the pixels of a window)": lambda a: a.get("kernel_size", 1) ** 2,
@@ -104,6 +107,21 @@ def _zero_padded_maximum(a: Arguments) -> Array:
     return inner[:, :, : right.shape[2], : right.shape[3]]
 
 
+def _over_the_channels(y: Array) -> Array:
+    return np.broadcast_to(y.max(axis=1, keepdims=True), y.shape)
+
+
+def _wrapped(a: Arguments) -> Array:
+    """Return the maxima where an index below 0 counts from the end."""
+    before, after = a["padding"], a["padding"] + a["kernel_size"]
+    x = np.pad(a["x"], ((0, 0), (0, 0), *2 * ((before, 0),)), mode="wrap")
+    x = np.pad(x, ((0, 0), (0, 0), *2 * ((0, after),)), constant_values=-np.inf)
+    right = reference.max_pool2d(*a.values())
+    return reference.max_pool2d(x, a["kernel_size"], a["stride"])[
+        :, :, : right.shape[2], : right.shape[3]
+    ]
+
+
 max_pool2d_forward = Exercise(
     name="max_pool2d_forward",
     notebook=NOTEBOOK,
@@ -139,8 +157,28 @@ max_pool2d_forward = Exercise(
             "the padding is ignored",
             lambda a: reference.max_pool2d(*(a | {"padding": 0}).values()),
         ),
+        *(
+            _forward_mistake(
+                "that is the mean of each window; its largest number is wanted",
+                lambda a, counted=counted: reference.avg_pool2d(
+                    *a.values(), count_include_pad=counted
+                ),  # type: ignore[misc]
+            )
+            for counted in (True, False)
+        ),
         _forward_mistake(
-            "that is the mean of each window", lambda a: reference.avg_pool2d(*a.values())
+            "the search starts with 0, which wins where all pixels are negative: start with -inf, "
+            "or with a pixel of the window",
+            lambda a: np.maximum(reference.max_pool2d(*a.values()), 0),
+        ),
+        _forward_mistake(
+            "the maximum runs over the channels too; each channel is pooled by itself",
+            lambda a: _over_the_channels(reference.max_pool2d(*a.values())),
+        ),
+        _forward_mistake(
+            "at the upper and left border an index below 0 counts from the other end (x[-1] is the "
+            "last row): leave those pixels out",
+            lambda a: _wrapped(a),
         ),
         _forward_mistake(
             "that is the minimum of each window",
@@ -154,8 +192,7 @@ max_pool2d_forward = Exercise(
     hints=(
         "The size of y: F.output_size(H, kernel_size, stride, padding, ceil_mode=ceil_mode).",
         "Pad x with -inf. In ceil mode a last window may hang over even that: pad more below and "
-        "on "
-        "the right, or cut the window.",
+        "on the right, or cut the window.",
         "Window (p, q) starts at row p·stride and column q·stride of the padded image.",
     ),
 )
@@ -193,6 +230,35 @@ def _dx_mistake(meaning: str, share: Callable[[Array, Array], Array]) -> Mistake
     return Mistake(meaning, lambda a, _: {"dx": _routed(a, share)})
 
 
+def _beyond(a: Arguments, share: Callable[[Array, Array], Array]) -> Array:
+    """Return dx of the padded image."""
+    edges = (0, 0), (0, 0), *2 * ((a["padding"],) * 2,)
+    padded = np.pad(a["x"], edges, constant_values=-np.inf)
+    return _routed(a | {"x": padded, "padding": 0}, share)
+
+
+def _padding_mistakes(share: Callable[[Array, Array], Array]) -> tuple[Mistake, ...]:
+    """Return the mistakes of cutting the padding off dx not at all, or wrongly."""
+
+    def corner(a: Arguments, right: Array) -> Array:
+        return _beyond(a, share)[:, :, : right.shape[2], : right.shape[3]]
+
+    return (
+        Mistake(TOO_LARGE, lambda a, _: {"dx": _beyond(a, share)}),
+        Mistake(CORNER, lambda a, right: {"dx": corner(a, right["dx"])}),
+        Mistake(EMPTIED, lambda a, right: {"dx": emptied(a, right["dx"])}),
+    )
+
+
+def _without_corner(a: Arguments) -> Array:
+    """Return dx where a place within the window is taken for one within the image."""
+    dx = np.zeros_like(a["x"])
+    for (n, c, p, q), pixels in _windows(a):
+        h, w = max(pixels, key=lambda pixel: a["x"][n, c][pixel])
+        dx[n, c, h - pixels[0][0], w - pixels[0][1]] += a["dy"][n, c, p, q]
+    return dx
+
+
 def _loss(forward: Callable[..., Any]) -> Callable[[Arguments], tuple[Any, list[Array]]]:
     def function(a: Arguments) -> tuple[Any, list[Array]]:
         options = _options(a) if "kernel_size" in a else ()
@@ -201,7 +267,10 @@ def _loss(forward: Callable[..., Any]) -> Callable[[Arguments], tuple[Any, list[
     return function
 
 
-ADD = "where windows overlap you assign: add (+=), a pixel can be the maximum of several windows"
+ADD = (
+    "where windows overlap only one of them counts: a pixel can be the maximum of several, so add "
+    "(+=; with arrays as indices np.add.at, since dx[rows, columns] += adds once to each place)"
+)
 
 max_pool2d_backward = Exercise(
     name="max_pool2d_backward",
@@ -222,8 +291,7 @@ max_pool2d_backward = Exercise(
         ),
         _dx_mistake(
             "ties: the gradient is shared among the maxima; the first one in row-major order gets "
-            "it "
-            "alone",
+            "it alone",
             lambda values, _: (values == values.max()) / np.sum(values == values.max()),
         ),
         _dx_mistake(
@@ -233,6 +301,12 @@ max_pool2d_backward = Exercise(
         ),
         Mistake(ADD, lambda a, _: {"dx": _assigned(a)}),
         Mistake(ADD, lambda a, _: {"dx": _assigned_first(a)}),
+        *_padding_mistakes(lambda values, places: places == values.argmax()),
+        Mistake(
+            "the place within a window is taken for a place within the image: add the window's "
+            "corner (p·stride - padding, q·stride - padding)",
+            lambda a, _: {"dx": _without_corner(a)},
+        ),
         _dx_mistake(
             "every pixel of a window got the gradient; only its maximum reached the loss",
             lambda values, _: np.ones_like(values),
@@ -262,14 +336,11 @@ max_pool2d_backward = Exercise(
     ),
     hints=(
         "y[n, c, p, q] is a copy of one pixel of x: the first maximum of its window. So dy[n, c, "
-        "p, q] "
-        "goes to that pixel, and to no other.",
+        "p, q] goes to that pixel, and to no other.",
         "Go through the windows, find the pixel (np.argmax gives the first in row-major order), "
-        "and add "
-        "dy there: +=, since windows may overlap.",
+        "and add dy there: +=, since windows may overlap.",
         "Outside the image there is -inf: pad x with -inf to find the winners, keep dx of the "
-        "padded "
-        "size, and cut the padding off at the end.",
+        "padded size, and cut the padding off at the end.",
         "In ceil mode the last window may hang over the padded image too: it is cut there.",
     ),
 )
@@ -311,8 +382,7 @@ avg_pool2d_backward = Exercise(
         ),
         _average_mistake(
             "the divisor is always k²; a window that hangs over the padded image has fewer "
-            "pixels, and "
-            "its mean was divided by these",
+            "pixels, and its mean was divided by these",
             lambda a, inside: a["kernel_size"] ** 2,
         ),
         _average_mistake(
@@ -320,9 +390,11 @@ avg_pool2d_backward = Exercise(
             lambda a, inside: inside,
         ),
         Mistake(
-            "where windows overlap you assign: add (+=), for a pixel counts in several means",
+            "where windows overlap only the last one counts: add (+=), for a pixel counts in "
+            "several means",
             lambda a, _: {"dx": _average_assigned(a)},
         ),
+        *_padding_mistakes(lambda values, _: np.ones_like(values) / len(values)),
         Mistake(
             "only the maximum of each window got the gradient: that is max pooling",
             lambda a, _: {"dx": _routed(a, lambda values, places: places == values.argmax())},
@@ -334,12 +406,10 @@ avg_pool2d_backward = Exercise(
     ),
     hints=(
         "y[n, c, p, q] is the sum of its window divided by m: each pixel of the window has the "
-        "slope "
-        "1/m, so it receives dy[n, c, p, q]/m.",
+        "slope 1/m, so it receives dy[n, c, p, q]/m.",
         "A pixel in several windows receives from each: add (+=).",
         "m is the number of pixels of the window that lie in the padded image: k², but fewer "
-        "where it "
-        "hangs over in ceil mode.",
+        "where it hangs over in ceil mode.",
         "Keep a dx of the padded size, and cut the padding off at the end.",
     ),
 )
@@ -363,7 +433,10 @@ global_avg_pool2d_backward = Exercise(
     answer=reference.global_avg_pool2d_backward,
     cases=_global_cases(),
     read=arrays("dx"),
-    traits=TRAITS[-2:],
+    traits=(
+        Trait("channels larger than 1x1", "channels of 1x1", lambda a: a["x"][0, 0].size > 1),
+        *TRAITS[-2:],
+    ),
     counts=COUNTS,
     cache=lambda a: functional.global_avg_pool2d_forward(a["x"])[1],
     function=_loss(functional.global_avg_pool2d_forward),
@@ -384,6 +457,10 @@ global_avg_pool2d_backward = Exercise(
         _global_mistake(
             "dy is multiplied by x: the slope of a mean does not depend on x",
             lambda dy, x: dy * x / x[0, 0].size,
+        ),
+        _global_mistake(
+            "only the first pixel of each channel gets a gradient; all of them entered the mean",
+            lambda dy, x: dy / x[0, 0].size * np.eye(1, x[0, 0].size).reshape(x[0, 0].shape),
         ),
     ),
     hints=(

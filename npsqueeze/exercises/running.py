@@ -2,6 +2,7 @@
 
 import copy
 import ctypes
+import functools
 import inspect
 import linecache
 import sys
@@ -9,12 +10,20 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
 import numpy as np
 
 from npsqueeze.exercises.exercise import Arguments, Exercise, Trouble
+
+UNFINISHED = (
+    inspect.isgeneratorfunction,
+    inspect.iscoroutinefunction,
+    inspect.isasyncgenfunction,
+)
+"""What kinds of function return before any line of them has run."""
 
 
 class Endless(Trouble):
@@ -41,8 +50,8 @@ def run(
         returned = _call(function, values, seconds)
     except exercise.rejections:
         returned = False
-    except TimeoutError as error:
-        raise Endless(str(error)) from None
+    except Endless:
+        raise
     except BaseException as error:  # whatever it is, it must not end the reader's session
         raise Trouble(_explain(error, function)) from None
     for name, before in arguments.items():
@@ -74,6 +83,11 @@ def check_signature(exercise: Exercise, function: Any) -> None:
             f"expected a function, got {type(function).__name__}: pass the function itself, "
             f"without calling it"
         )
+    if any(test(function) for test in UNFINISHED):
+        raise Trouble(
+            "calling it starts nothing, for it is a generator (there is a yield in it) or async: "
+            "write a plain def that ends with return"
+        )
     with_cache = exercise.cache is not None and takes_cache(function)
     count = 2 if with_cache else len(exercise.cases[0])
     try:
@@ -93,7 +107,7 @@ def _call(function: Callable[..., Any], arguments: Sequence[Any], seconds: float
 
     Raises
     ------
-    TimeoutError
+    Endless
         If it is not back in time; it is then told to stop, which a thread obeys in Python code.
     BaseException
         Whatever the function raises.
@@ -118,14 +132,10 @@ def _call(function: Callable[..., Any], arguments: Sequence[Any], seconds: float
             frame = sys._current_frames().get(thread.ident or 0)
             frame_lines = _stack_frames(frame) if late and frame else []
         finally:
-            if thread.is_alive():
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
-                )
-                thread.join(0.2)
+            _stop(thread)
     if late:
         where = _place(frame_lines, function)
-        raise TimeoutError(
+        raise Endless(
             f"it was not back after {seconds:g} s{where}: does that loop end, and does what it "
             "waits for change in it?"
         )
@@ -134,10 +144,23 @@ def _call(function: Callable[..., Any], arguments: Sequence[Any], seconds: float
     return returned[0]
 
 
+def _stop(thread: threading.Thread) -> None:
+    """Raise SystemExit in a thread; again, should an `except:` in it swallow that."""
+    for _ in range(10):
+        if not thread.is_alive():
+            return
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
+        )
+        thread.join(0.02)
+
+
 def _explain(error: BaseException, function: Callable[..., Any]) -> str:
     where = _place(_traceback_frames(error.__traceback__), function)
-    text = f": {error}" if str(error) else ""
-    return f"it raised {type(error).__name__}{where}{text}"
+    text = ""
+    with suppress(Exception):  # an exception of the reader's own may fail at telling itself
+        text = str(error)
+    return f"it raised {type(error).__name__}{where}" + (f": {text}" if text else "")
 
 
 def _stack_frames(frame: FrameType) -> list[tuple[str, int]]:
@@ -150,7 +173,7 @@ def _traceback_frames(trace: TracebackType | None) -> list[tuple[str, int]]:
 
 def _place(frames: list[tuple[str, int]], function: Callable[..., Any]) -> str:
     """Return " in line 3, `…`" for the innermost frame that lies in the function's own file."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    code = _code(function)
     if code is None:
         return ""
     own = [line for filename, line in frames if filename == code.co_filename]
@@ -160,9 +183,19 @@ def _place(frames: list[tuple[str, int]], function: Callable[..., Any]) -> str:
     return f" in line {own[-1]}" + (f", `{text}`" if text else "")
 
 
+def _code(function: Callable[..., Any]) -> Any:
+    """Return the code of a function, also behind decorators, a partial or a `__call__`."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    with suppress(ValueError):  # a function that claims to wrap itself
+        function = inspect.unwrap(function)
+    return getattr(function, "__code__", getattr(type(function).__call__, "__code__", None))
+
+
 def _equal(before: Any, after: Any) -> bool:
     if isinstance(before, np.ndarray):
-        return bool(np.array_equal(before, after, equal_nan=before.dtype.kind == "f"))
+        same_type = isinstance(after, np.ndarray) and after.dtype == before.dtype
+        return same_type and np.array_equal(before, after, equal_nan=before.dtype.kind == "f")
     if isinstance(before, dict):
         return before.keys() == after.keys() and all(_equal(before[k], after[k]) for k in before)
     if isinstance(before, list | tuple):

@@ -8,9 +8,20 @@ same bits come out for any number of threads.
 """
 
 from npsqueeze.kernels.batchnorm import channel_moments, normalize_backward, normalize_forward
+from npsqueeze.kernels.conv import add_gathered, convolve, gather, weight_gradient
 from npsqueeze.kernels.gemm import gemm
 from npsqueeze.kernels.im2col import col2im, im2col
 from npsqueeze.kernels.jit import cache_folder, get_num_threads, is_compiled, set_num_threads
+from npsqueeze.kernels.pixels import (
+    add_pixels,
+    max_pool,
+    max_pool_backward_pixels,
+    moments,
+    normalize_backward_pixels,
+    normalize_gradient_sums,
+    normalize_pixels,
+    send_pixels,
+)
 from npsqueeze.kernels.pool import (
     avg_pool_backward,
     avg_pool_forward,
@@ -20,20 +31,32 @@ from npsqueeze.kernels.pool import (
 from npsqueeze.kernels.relu import relu_backward, relu_forward
 
 __all__ = [
+    "add_gathered",
+    "add_pixels",
     "avg_pool_backward",
     "avg_pool_forward",
     "cache_folder",
     "channel_moments",
     "col2im",
+    "convolve",
+    "gather",
     "gemm",
     "get_num_threads",
     "im2col",
     "is_compiled",
+    "max_pool",
     "max_pool_backward",
+    "max_pool_backward_pixels",
     "max_pool_forward",
+    "moments",
     "normalize_backward",
+    "normalize_backward_pixels",
     "normalize_forward",
+    "normalize_gradient_sums",
+    "normalize_pixels",
     "relu_backward",
     "relu_forward",
+    "send_pixels",
     "set_num_threads",
+    "weight_gradient",
 ]

@@ -92,6 +92,10 @@ def _fma(x: Array, y: Array, z: Array) -> Array:
     return x * y + z
 
 
+def _keep_positive(x: Array, y: Array) -> Array:
+    return np.where(y <= 0, x.dtype.type(0), x)
+
+
 @_with_twin(_lanes)
 def lanes(typing: Any, array: Any) -> Any:
     """Return how many numbers of the array's type a vector holds."""
@@ -164,3 +168,15 @@ def fma(typing: Any, x: Any, y: Any, z: Any) -> Any:
         return builder.call(function, arguments)
 
     return x(x, x, x), emit
+
+
+@_with_twin(_keep_positive)
+def keep_positive(typing: Any, x: Any, y: Any) -> Any:
+    """Return x where y > 0, and 0 where y <= 0; where y is NaN, x too: a NaN is not hidden."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values, signs = arguments
+        is_low = builder.fcmp_ordered("<=", signs, _zero(x))
+        return builder.select(is_low, _zero(x), values)
+
+    return x(x, y), emit

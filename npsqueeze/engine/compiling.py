@@ -1,0 +1,201 @@
+"""From a network to its plan: which layers become which steps."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from npsqueeze.engine.plan import Plan
+from npsqueeze.engine.steps import (
+    Addition,
+    Branch,
+    Convolution,
+    Dropping,
+    GlobalAverage,
+    MaxPooling,
+    Normalisation,
+    Step,
+    Taught,
+)
+from npsqueeze.engine.tensors import Tensor
+from npsqueeze.functional.windows import Windows
+from npsqueeze.layers import (
+    BatchNorm2d,
+    Conv2d,
+    Dropout,
+    Fire,
+    GlobalAvgPool2d,
+    Linear,
+    MaxPool2d,
+    Module,
+    ReLU,
+    Sequential,
+)
+from npsqueeze.module import Shape
+
+POINTWISE = Windows((1, 1), (1, 1), (0, 0))
+
+
+def compile(model: Module, batch_shape: Shape) -> Plan:  # noqa: A001 (as PyTorch calls it)
+    """Turn a network into a plan for batches of a shape: the same results, faster.
+
+    Parameters
+    ----------
+    model : SqueezeNet or Sequential
+        Its last layer must return (N, classes).
+    batch_shape : (N, C, H, W)
+        N is the largest batch that the plan will take.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ValueError
+        If the shape does not suit the model.
+    """
+    model.output_shape(batch_shape)
+    return _Compiler(model, batch_shape).plan()
+
+
+class _Compiler:
+    """Walks through the layers, and keeps the tensor that the next one reads."""
+
+    def __init__(self, model: Module, shape: Shape) -> None:
+        self.model, self.dtype = model, model.parameters()[0].data.dtype
+        self.steps: list[Step] = []
+        self.tensors: list[Tensor] = []
+        self.x = self._tensor("input", shape, (shape[1],))
+        self.x.in_vectors = self.x.has_gradient = False
+
+    def plan(self) -> Plan:
+        """Return the plan of all layers."""
+        layers = list(_flat(self.model))
+        unknown = []
+        while layers:
+            name, layer = layers.pop(0)
+            if isinstance(layer, Conv2d) and layer.groups == 1 and self._can_go_back(layer):
+                norm = self._next(layers, BatchNorm2d)
+                relu = self._next(layers, ReLU)
+                self._convolve(name, self.x, {"": layer}, norm, relu is not None)
+            elif isinstance(layer, Fire):
+                self._fire(name, layer)
+            elif isinstance(layer, MaxPool2d):
+                y = self._tensor(name, layer.output_shape(self.x.shape), self.x.parts)
+                self._add(MaxPooling(name, self.x, y, layer), y)
+            elif isinstance(layer, GlobalAvgPool2d):
+                y = self._tensor(name, (*self.x.shape[:2], 1, 1), self.x.parts)
+                self._add(GlobalAverage(name, self.x, y), y)
+            elif isinstance(layer, Dropout):
+                if layer.p > 0:
+                    y = self._tensor(name, self.x.shape, self.x.parts)
+                    self._add(Dropping(name, self.x, y, layer), y)
+            elif isinstance(layer, Linear) and self.x.shape[2:] == (1, 1):
+                self._linear(name, layer)
+            else:
+                unknown.append(name)
+                self._taught(name, layer)
+        if unknown:
+            warnings.warn(
+                f"the engine does not know {', '.join(unknown)}: computed as without it",
+                stacklevel=3,
+            )
+        return Plan(self.model, self.steps, self.tensors)
+
+    def _can_go_back(self, layer: Conv2d) -> bool:
+        """Tell whether the gradient of the layer's input is a convolution too, or not needed."""
+        return layer.windows.stride == (1, 1) or not self.x.has_gradient
+
+    def _next(self, layers: list[tuple[str, Module]], kind: type) -> Any:
+        """Take the next layer if it is of this kind."""
+        return layers.pop(0)[1] if layers and isinstance(layers[0][1], kind) else None
+
+    def _tensor(self, name: str, shape: Sequence[int], parts: Sequence[int]) -> Tensor:
+        n, c, h, w = shape
+        return Tensor(name, (n, c, h, w), tuple(parts), self.dtype)
+
+    def _add(self, step: Step, y: Tensor) -> None:
+        """Append a step, whose y the next one reads."""
+        if not self.tensors:
+            self.tensors.append(self.x)
+        self.steps.append(step)
+        self.tensors.append(y)
+        self.x = y
+
+    def _convolve(
+        self, name: str, x: Tensor, layers: dict[str, Conv2d], norm: Any, relu: bool
+    ) -> Tensor:
+        """Append convolutions of x side by side, their normalisation and ReLU; return the result."""
+        filters = [len(layer.weight.data) for layer in layers.values()]
+        shape = next(iter(layers.values())).output_shape(x.shape)
+        shape = (shape[0], sum(filters), *shape[2:])
+        branches = [
+            Branch(layer.weight, layer.bias, layer.windows, part)
+            for part, layer in enumerate(layers.values())
+        ]
+        y = self._tensor(name, shape, filters)
+        self._add(Convolution(name, x, y, branches, relu and norm is None), y)
+        if norm is None:
+            return y
+        result = self._tensor(f"{name} normalised", shape, filters)
+        y.borrow_gradient(result)
+        self._add(Normalisation(f"{name} norm", y, result, norm, relu), result)
+        return result
+
+    def _fire(self, name: str, fire: Fire) -> None:
+        """Append the steps of a Fire module."""
+        x, layers = self.x, fire.layers
+        self._convolve(
+            f"{name}.squeeze", x, {"": layers["squeeze"]}, layers.get("squeeze_norm"), True  # type: ignore[dict-item]
+        )
+        branches = {key: each for key, each in layers.items() if isinstance(each, Conv2d)}
+        branches = {key: each for key, each in branches.items() if key.startswith("expand")}
+        expanded = self._convolve(
+            f"{name}.expand", self.x, branches, layers.get("expand_norm"), True
+        )
+        if fire.bypass == "none":
+            return
+        other = x
+        if fire.bypass == "complex":
+            other = self._convolve(f"{name}.bypass", x, {"": layers["bypass"]}, None, False)  # type: ignore[dict-item]
+        y = self._tensor(f"{name} sum", expanded.shape, expanded.parts)
+        self._add(Addition(f"{name} sum", expanded, other, y), y)
+
+    def _linear(self, name: str, layer: Linear) -> None:
+        """Append a linear layer: a convolution of an image of one pixel."""
+        y = self._tensor(name, (self.x.shape[0], len(layer.weight.data), 1, 1), (len(layer.weight.data),))
+        branch = Branch(_AsImage(layer.weight), layer.bias, POINTWISE, 0)  # type: ignore[arg-type]
+        self._add(Convolution(name, self.x, y, [branch], relu=False), y)
+
+    def _taught(self, name: str, layer: Module) -> None:
+        shape = layer.output_shape(self.x.shape)
+        n, c, h, w = (*shape, 1, 1)[:4]
+        y = self._tensor(name, (n, c, h, w), (c,))
+        self._add(Taught(name, self.x, y, layer), y)
+
+
+class _AsImage:
+    """A matrix (F, C) seen as filters (F, C, 1, 1)."""
+
+    def __init__(self, parameter: Any) -> None:
+        self.parameter = parameter
+
+    @property
+    def data(self) -> Any:
+        return self.parameter.data[:, :, None, None]
+
+    @property
+    def grad(self) -> Any:
+        return self.parameter.grad[:, :, None, None]
+
+
+def _flat(module: Module, prefix: str = "") -> Iterator[tuple[str, Module]]:
+    """Yield the layers of a network in order, with their names."""
+    if isinstance(module, Sequential):
+        for name, layer in module.layers.items():
+            yield from _flat(layer, f"{prefix}{name}.")
+    elif hasattr(module, "features"):
+        yield from _flat(module.features, "features.")
+        yield from _flat(module.classifier, "classifier.")
+    else:
+        yield prefix.rstrip("."), module

@@ -1,0 +1,82 @@
+"""A plan: a network and a batch shape turned into a list of steps over memory got once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from npsqueeze.arrays import Array, as_gradient
+from npsqueeze.engine.steps import Step
+from npsqueeze.engine.tensors import Tensor
+from npsqueeze.module import Module
+
+
+class Plan:
+    """What `npsqueeze.compile` returns: the network's forward and backward pass, faster.
+
+    It reads the parameters at every forward pass, adds to their gradients at every backward pass,
+    and follows `model.training`. The arrays that it returns are the caller's.
+    """
+
+    def __init__(self, model: Module, steps: Sequence[Step], tensors: Sequence[Tensor]) -> None:
+        self.model, self.steps, self.tensors = model, steps, tensors
+        self.x, self.logits = tensors[0], tensors[-1]
+        self.images = 0
+        for tensor in tensors:
+            tensor.allocate(training=True)
+        for step in steps:
+            step.prepare()
+
+    def forward(self, x: Array) -> Array:
+        """Return the logits (n, classes) of n images, at most as many as the plan's batch.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If x is no array of the plan's type, or does not have the plan's shape (n aside).
+        """
+        batch, *rest = self.x.shape
+        if not isinstance(x, np.ndarray) or x.dtype != self.x.dtype:
+            found = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
+            raise TypeError(f"x: expected an array of {self.x.dtype}, got {found}")
+        if x.ndim != 4 or list(x.shape[1:]) != rest or not 1 <= len(x) <= batch:
+            shape = (f"1 to {batch}", *rest)
+            raise ValueError(f"x: expected shape ({', '.join(map(str, shape))}), got {x.shape}")
+        self.images = len(x)
+        self.x.write(self.x.data, x)
+        for step in self.steps:
+            step.forward(self.images, self.model.training)
+        return self.logits.read(self.logits.data, self.images).reshape(self.images, -1)
+
+    def backward(self, dlogits: Array) -> None:
+        """Add to the gradients of all parameters, for the last forward pass.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward pass yet.
+        TypeError, ValueError
+            If dlogits has not the type and the shape of the logits.
+        """
+        if not self.images:
+            raise RuntimeError("Plan: backward needs a forward pass before it")
+        dlogits = as_gradient(dlogits, (self.images, self.logits.shape[1]), self.x.dtype)
+        self.logits.write(self.logits.grad, dlogits[:, :, None, None])
+        for step in reversed(self.steps):
+            step.backward(self.images)
+
+    def describe(self) -> str:
+        """Return a table of the steps: what each reads and writes, with MACs and bytes."""
+        rows = [("step", "", "reads", "writes", "MACs", "memory of what it writes")]
+        for step in self.steps:
+            n, c, h, w = step.y.shape
+            rows.append(
+                (
+                    step.name, type(step).__name__, step.x.name, f"{step.y.name} {n}x{h}x{w}x{c}",
+                    f"{step.macs():,}", f"{step.y.bytes / 2**20:.2f} MiB",
+                )
+            )  # fmt: skip
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        )

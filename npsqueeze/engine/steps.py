@@ -1,0 +1,412 @@
+"""The steps of a plan: each reads a tensor and writes one, forwards and backwards.
+
+A step is made with its tensors and tells them what border it needs; `prepare` makes its tables when
+all borders are known. The gradient of a tensor that several steps read is the sum of what they
+send: the first to write overwrites, the others add, and the last one applies the ReLU.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
+from npsqueeze import kernels
+from npsqueeze.arrays import Array
+from npsqueeze.engine.tensors import Tensor
+from npsqueeze.functional.windows import Windows
+from npsqueeze.generators import DROPOUT
+from npsqueeze.layers import BatchNorm2d, Dropout, MaxPool2d
+from npsqueeze.module import Module, Parameter
+
+GRADIENT_TASKS = 16  # into so many shares a weight's gradient is cut, where it has few channels
+
+
+class Step(ABC):
+    """From tensor x to tensor y."""
+
+    def __init__(self, name: str, x: Tensor, y: Tensor) -> None:
+        self.name, self.x, self.y = name, x, y
+        x.readers.append(self)
+
+    def prepare(self) -> None:  # noqa: B027 (many steps need no table)
+        """Make the tables, once the tensors have their memory."""
+
+    @abstractmethod
+    def forward(self, n: int, training: bool) -> None:
+        """Compute n images of y from those of x."""
+
+    @abstractmethod
+    def backward(self, n: int) -> None:
+        """Compute x's gradient from y's, and add to those of the parameters."""
+
+    def macs(self) -> int:
+        """Return the multiply-accumulate operations of a forward pass over the whole batch."""
+        return 0
+
+    def duties(self, x: Tensor) -> tuple[bool, bool]:
+        """Tell whether this step adds to x's gradient, and whether it applies x's ReLU."""
+        return x.readers[-1] is not self, x.rectified and x.readers[0] is self
+
+    def send(self, x: Tensor, n: int, gradient: Array) -> None:
+        """Write a gradient, given as (n, H, W, channels), into x's, as the duties ask."""
+        adds, gates = self.duties(x)
+        target, data = x.images(x.grad, n), x.images(x.data, n)
+        if adds:
+            gradient = target + gradient
+        target[...] = np.where(data <= 0, 0, gradient) if gates else gradient
+
+
+class Branch(NamedTuple):
+    """One convolution into one part of y."""
+
+    weight: Parameter
+    bias: Parameter | None
+    windows: Windows
+    part: int
+
+    @property
+    def kernel(self) -> list[tuple[int, int]]:
+        """How far each weight lies below and right of the window's own pixel."""
+        (kh, kw), _, (top, left), (down, right), _ = self.windows
+        return [(i * down - top, j * right - left) for i in range(kh) for j in range(kw)]
+
+
+class Convolution(Step):
+    """Convolutions of x side by side, each into its part of y; and their ReLU."""
+
+    def __init__(
+        self, name: str, x: Tensor, y: Tensor, branches: Sequence[Branch], relu: bool
+    ) -> None:
+        super().__init__(name, x, y)
+        self.branches, self.relu = branches, relu
+        y.rectified = relu
+        for branch in branches:
+            for axis in (0, 1):
+                last_window = (y.shape[2 + axis] - 1) * branch.windows.stride[axis]
+                reach = [step[axis] for step in branch.kernel]
+                x.widen(max(-min(reach), last_window + max(reach) - (x.shape[2 + axis] - 1)))
+                if x.has_gradient:
+                    y.widen(max(abs(step) for step in reach))
+
+    def prepare(self) -> None:
+        """Make the tables of all passes: rows, taps, and where each weight is packed."""
+        x, y = self.x, self.y
+        self.rows = x.offsets(self.branches[0].windows.stride, y.shape[2:])
+        self.places, self.x_places = y.offsets(), x.offsets()
+        self.forwards = [ForwardPass(branch, x, y) for branch in self.branches]
+        if x.has_gradient:
+            self.backwards = BackwardPass(self.branches, x, y)
+        self.no_bias = np.zeros(x.channels, x.dtype)
+
+    def forward(self, n: int, training: bool) -> None:
+        """Pack the weights, and convolve."""
+        x, y, pixels = self.x, self.y, self.y.pixels(n)
+        for each in self.forwards:
+            each.pack()
+            kernels.convolve(
+                x.data, self.rows[:pixels], each.taps, each.weights, each.biases,
+                y.data, self.places[:pixels], each.first_column, self.relu, False, y.data, False,
+            )  # fmt: skip
+
+    def backward(self, n: int) -> None:
+        """Compute all gradients."""
+        x, y, pixels = self.x, self.y, self.y.pixels(n)
+        for each in self.forwards:
+            kernels.weight_gradient(
+                x.data, each.taps, self.rows[:pixels], y.grad, self.places[:pixels],
+                each.first_column, each.dw, each.db,
+            )  # fmt: skip
+            each.add_gradients()
+        if not x.has_gradient:
+            return
+        back = self.backwards
+        back.pack()
+        adds, gates = self.duties(x)
+        x_pixels = x.pixels(n)
+        kernels.convolve(
+            y.grad, self.places[:x_pixels], back.taps, back.weights, self.no_bias,
+            x.grad, self.x_places[:x_pixels], 0, False, adds, x.data, gates,
+        )  # fmt: skip
+
+    def macs(self) -> int:
+        """Return one operation for each weight and output pixel."""
+        return self.y.pixels(self.y.shape[0]) * sum(b.weight.data.size for b in self.branches)
+
+
+class ForwardPass:
+    """The tables of one branch for the forward pass and for the gradient of its weights."""
+
+    def __init__(self, branch: Branch, x: Tensor, y: Tensor) -> None:
+        self.branch, self.first_column = branch, y.part_starts[branch.part]
+        self.taps = x.taps(branch.kernel, x.channel_places)
+        weight = branch.weight.data
+        filters, inputs = len(weight), weight[0].size
+        columns = y.part_starts[branch.part + 1] - self.first_column
+        lanes = columns if not y.in_vectors else 64 // y.dtype.itemsize
+        # places in the weights (F, C, kh·kw), in the order (kh·kw, C, F) of taps and columns
+        order = np.arange(weight.size).reshape(filters, weight.shape[1], -1).transpose(2, 1, 0)
+        order = order.reshape(inputs, filters)
+        self.sources = _panels(order, columns, lanes)
+        self.weights = np.zeros(self.sources.size, x.dtype)
+        self.biases = np.zeros(columns, x.dtype)
+        shares = max(1, min(GRADIENT_TASKS * lanes // columns, y.pixels(y.shape[0]) // 64))
+        self.dw = np.zeros((shares, inputs, columns), x.dtype)
+        self.db = np.zeros((shares, columns), x.dtype)
+        # and back: where in (taps, columns) each weight's gradient is
+        self.targets = np.empty(weight.size, np.int64)
+        tap, filter_ = np.divmod(np.arange(weight.size), filters)
+        self.targets[order.ravel()] = tap * columns + filter_
+
+    def pack(self) -> None:
+        """Bring the weights as they are now into the order of the tables."""
+        kernels.gather(self.branch.weight.data.reshape(-1), self.sources, self.weights)
+        if self.branch.bias is not None:
+            self.biases[: len(self.branch.bias.data)] = self.branch.bias.data
+
+    def add_gradients(self) -> None:
+        """Add the sums over all shares to the gradients of the parameters."""
+        weight, bias = self.branch.weight, self.branch.bias
+        shares = self.dw.reshape(len(self.dw), -1)
+        kernels.add_gathered(shares, self.targets, weight.grad.reshape(-1))
+        if bias is not None:
+            bias.grad += self.db.sum(axis=0)[: len(bias.grad)]
+
+
+class BackwardPass:
+    """The tables of all branches for the gradient of x, which is one convolution of dy."""
+
+    def __init__(self, branches: Sequence[Branch], x: Tensor, y: Tensor) -> None:
+        self.branches = branches
+        taps, orders, start = [], [], 0
+        for branch in branches:
+            first, weight = y.part_starts[branch.part], branch.weight.data
+            filters, inputs = weight.shape[:2]
+            turned = [(-down, -right) for down, right in branch.kernel]
+            taps.append(y.taps(turned, first + np.arange(filters)))
+            # places in the weights (F, C, kh·kw), in the order (kh·kw, F, C) of taps and columns
+            order = start + np.arange(weight.size).reshape(filters, inputs, -1).transpose(2, 0, 1)
+            columns = np.full((len(taps[-1]), x.channels), -1)
+            columns[:, x.channel_places] = order.reshape(-1, inputs)
+            orders.append(columns)
+            start += weight.size
+        self.taps = np.concatenate(taps)
+        self.sources = _panels(np.concatenate(orders), x.channels, 64 // x.dtype.itemsize)
+        self.all_weights = np.empty(start, x.dtype)
+        self.weights = np.empty(self.sources.size, x.dtype)
+
+    def pack(self) -> None:
+        """Bring the weights as they are now into the order of the tables."""
+        np.concatenate([b.weight.data.ravel() for b in self.branches], out=self.all_weights)
+        kernels.gather(self.all_weights, self.sources, self.weights)
+
+
+def _panels(order: Array, columns: int, lanes: int) -> Array:
+    """Return (terms, filters), filled up to whole vectors, as (panels, terms, lanes), flat."""
+    filled = np.full((len(order), columns), -1, np.int64)
+    filled[:, : order.shape[1]] = order
+    return np.ascontiguousarray(filled.reshape(len(order), -1, lanes).transpose(1, 0, 2)).ravel()
+
+
+class Normalisation(Step):
+    """Batch normalisation, and the ReLU behind it.
+
+    The gradient of x overwrites that of y, whose memory it shares.
+    """
+
+    def __init__(self, name: str, x: Tensor, y: Tensor, layer: BatchNorm2d, relu: bool) -> None:
+        super().__init__(name, x, y)
+        self.layer, self.relu = layer, relu
+        y.rectified = relu
+
+    def prepare(self) -> None:
+        """Share the gradient's memory; the channels that fill vectors have weight 0."""
+        x, y = self.x, self.y
+        x.grad = y.grad
+        self.rows, self.places = x.offsets(), y.offsets()
+        self.mean, self.variance = np.zeros((2, x.channels))
+
+    def forward(self, n: int, training: bool) -> None:
+        """Normalise by the moments of the batch, or by the running ones."""
+        layer, x, real = self.layer, self.x, self.x.channel_places
+        pixels = x.pixels(n)
+        self.training = training
+        if training:
+            kernels.moments(x.data, self.rows[:pixels], self.mean, self.variance)
+            for running, moment in (
+                (layer.running_mean.data, self.mean[real]),
+                (layer.running_var.data, self.variance[real] * (pixels / (pixels - 1))),
+            ):
+                running += layer.momentum * (moment - running)
+        else:
+            self.mean[real] = layer.running_mean.data
+            self.variance[real] = layer.running_var.data
+        self.inverse = 1 / np.sqrt(self.variance + layer.eps)
+        weight, shift = np.zeros((2, x.channels))
+        weight[real], shift[real] = layer.weight.data, layer.bias.data
+        self.centre = self.mean.astype(x.dtype)
+        self.scale = (weight * self.inverse).astype(x.dtype)
+        kernels.normalize_pixels(
+            x.data, self.rows[:pixels], self.centre, self.scale, shift.astype(x.dtype),
+            self.y.data, self.places[:pixels], self.relu,
+        )  # fmt: skip
+
+    def backward(self, n: int) -> None:
+        """Turn y's gradient into x's, and add to those of weight and bias."""
+        x, real, pixels = self.x, self.x.channel_places, self.x.pixels(n)
+        sums, products = np.zeros((2, x.channels))
+        places, rows = self.places[:pixels], self.rows[:pixels]
+        kernels.normalize_gradient_sums(
+            self.y.grad, places, x.data, rows, self.centre, sums, products
+        )
+        self.layer.weight.grad += (products * self.inverse)[real]
+        self.layer.bias.grad += sums[real]
+        constant = 0 if self.training else 1  # moments
+        shift = sums * (1 - constant) / pixels
+        slope = products * self.inverse**2 * (1 - constant) / pixels
+        kernels.normalize_backward_pixels(
+            self.y.grad, places, x.data, rows, self.centre, self.scale,
+            shift.astype(x.dtype), slope.astype(x.dtype),
+        )  # fmt: skip
+
+
+class MaxPooling(Step):
+    """Max pooling."""
+
+    def __init__(self, name: str, x: Tensor, y: Tensor, layer: MaxPool2d) -> None:
+        super().__init__(name, x, y)
+        self.windows = layer.windows
+
+    def prepare(self) -> None:
+        """List the pixels of each window, and the windows of each pixel."""
+        x, y = self.x, self.y
+        (kh, kw), (sh, sw), (top, left), _, _ = self.windows
+        height, width = x.shape[2:]
+        windows, covering = [], [[] for _ in range(height * width)]  # type: ignore[var-annotated]
+        for o, (p, q) in enumerate(np.ndindex(*y.shape[2:])):
+            taps = [(p * sh + i - top, q * sw + j - left) for i in range(kh) for j in range(kw)]
+            inside = [0 <= h < height and 0 <= w < width for h, w in taps]
+            first = taps[inside.index(True)]
+            windows.append([tap if ok else first for tap, ok in zip(taps, inside, strict=True)])
+            for tap, (h, w) in enumerate(taps):
+                if inside[tap]:
+                    covering[h * width + w].append((o, tap))
+        places = np.array(windows) + x.border
+        self.offsets = places[..., 0] * x.row + places[..., 1] * x.channels
+        most = max(map(len, covering))
+        self.covering = np.array([each + [(-1, -1)] * (most - len(each)) for each in covering])
+        self.places, self.pixels = y.offsets(), x.offsets()
+        self.winner = np.zeros((len(self.places), x.channels), np.uint8)
+
+    def forward(self, n: int, training: bool) -> None:
+        """Take each window's maximum."""
+        x, y = self.x, self.y
+        places = self.places[: y.pixels(n)]
+        kernels.max_pool(x.data, x.image, self.offsets, y.data, places, self.winner, x.channels)
+
+    def backward(self, n: int) -> None:
+        """Give each pixel what it gets from the windows that it won."""
+        x, y = self.x, self.y
+        kernels.max_pool_backward_pixels(
+            y.grad, self.places[: y.pixels(n)], self.winner, self.covering,
+            x.grad, self.pixels[: x.pixels(n)], x.channels, x.data, *self.duties(x),
+        )  # fmt: skip
+
+
+class Addition(Step):
+    """y = x + other: a bypass."""
+
+    def __init__(self, name: str, x: Tensor, other: Tensor, y: Tensor) -> None:
+        super().__init__(name, x, y)
+        self.other = other
+        other.readers.append(self)
+
+    def prepare(self) -> None:
+        """List all pixels."""
+        self.pixels = {tensor: tensor.offsets() for tensor in (self.x, self.other, self.y)}
+
+    def forward(self, n: int, training: bool) -> None:
+        """Add."""
+        x, other, y, count = self.x, self.other, self.y, self.y.pixels(n)
+        kernels.add_pixels(
+            x.data, self.pixels[x][:count], other.data, self.pixels[other][:count],
+            y.data, self.pixels[y][:count], y.channels,
+        )  # fmt: skip
+
+    def backward(self, n: int) -> None:
+        """Send y's gradient both ways."""
+        y, count = self.y, self.y.pixels(n)
+        for tensor in (self.x, self.other):
+            kernels.send_pixels(
+                y.grad, self.pixels[y][:count], tensor.grad, self.pixels[tensor][:count],
+                y.channels, tensor.data, *self.duties(tensor),
+            )  # fmt: skip
+
+
+class Dropping(Step):
+    """Dropout, with the same bits as the layer's own."""
+
+    def __init__(self, name: str, x: Tensor, y: Tensor, layer: Dropout) -> None:
+        super().__init__(name, x, y)
+        self.layer = layer
+
+    def forward(self, n: int, training: bool) -> None:
+        """Multiply by 0 or 1/(1 - p)."""
+        layer, x, y = self.layer, self.x, self.y
+        shape = (n, *x.shape[1:])
+        key = (layer.seed, DROPOUT, layer.step)
+        kept, _ = F.dropout_forward(np.ones(shape, x.dtype), layer.p, key, training)
+        layer.step += training
+        self.factor = np.zeros((n, *x.shape[2:], x.channels), x.dtype)
+        self.factor[..., x.channel_places] = kept.transpose(0, 2, 3, 1)
+        np.multiply(x.images(x.data, n), self.factor, out=y.images(y.data, n))
+
+    def backward(self, n: int) -> None:
+        """Multiply by the same factor."""
+        self.send(self.x, n, self.y.images(self.y.grad, n) * self.factor)
+
+
+class GlobalAverage(Step):
+    """The mean of each channel."""
+
+    def forward(self, n: int, training: bool) -> None:
+        """Average over the pixels."""
+        x, y = self.x, self.y
+        y.images(y.data, n)[:, 0, 0] = x.images(x.data, n).mean(axis=(1, 2))
+
+    def backward(self, n: int) -> None:
+        """Give every pixel its share."""
+        share = self.y.images(self.y.grad, n) / self.x.pixels(1)
+        self.send(self.x, n, np.broadcast_to(share, self.x.images(self.x.grad, n).shape))
+
+
+class Taught(Step):
+    """A layer that the engine does not know: it computes as it does by itself."""
+
+    def __init__(self, name: str, x: Tensor, y: Tensor, layer: Module) -> None:
+        super().__init__(name, x, y)
+        self.layer = layer
+
+    def forward(self, n: int, training: bool) -> None:
+        """Run the layer on a copy in its own layout."""
+        result = self.layer.forward(self.x.read(self.x.data, n))
+        self.y.write(self.y.data, result.reshape(n, *self.y.shape[1:]))
+
+    def backward(self, n: int) -> None:
+        """Run its backward pass."""
+        x, y = self.x, self.y
+        dy = y.read(y.grad, n)
+        dx = self.layer.backward(dy if self.layer_is_spatial else dy.reshape(n, -1))
+        gradient = np.zeros((n, *x.shape[2:], x.channels), x.dtype)
+        gradient[..., x.channel_places] = dx.transpose(0, 2, 3, 1)
+        self.send(x, n, gradient)
+
+    @property
+    def layer_is_spatial(self) -> bool:
+        """Whether the layer returns images."""
+        return len(self.layer.output_shape(self.x.shape)) == 4
+
+    def macs(self) -> int:
+        """Return the layer's own count."""
+        return self.layer.macs(self.x.shape)

@@ -1,0 +1,135 @@
+"""What a plan computes with: NHWC images in one buffer, with a zero border, and whole vectors."""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from npsqueeze.arrays import Array
+
+VECTOR_BYTES = 64
+
+
+class Tensor:
+    """A batch of images (N, C, H, W) as a plan holds it.
+
+    Memory is NHWC. Around each image lies a border of zeros, as wide as the padding of those who
+    read it. The channels come in *parts*, one for each branch that writes into it (a concatenation
+    is nothing but that), and each part fills whole vectors: the channels that are too many are zero.
+
+    Attributes
+    ----------
+    shape : (N, C, H, W)
+    parts : tuple of int
+        How many channels each part has.
+    border : int
+    rectified : bool
+        Whether the data come out of a ReLU. The gradient is then that of the ReLU's input: whoever
+        writes it last sets it to zero where the data are.
+    data, grad : one-dimensional arrays
+    """
+
+    def __init__(
+        self, name: str, shape: tuple[int, int, int, int], parts: tuple[int, ...], dtype: Any
+    ) -> None:
+        self.name, self.shape, self.parts = name, shape, parts
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self.border, self.rectified, self.in_vectors, self.has_gradient = 0, False, True, True
+        self.readers: list[Any] = []
+        self.lender: Tensor | None = None
+        self.borrower: Tensor | None = None
+        self.data = self.grad = np.empty(0, dtype)
+
+    def widen(self, border: int) -> None:
+        """Ask for a border at least so wide."""
+        self.border = max(self.border, border)
+        for tensor in (self.lender, self.borrower):
+            if tensor is not None and tensor.border < self.border:
+                tensor.widen(self.border)
+
+    def borrow_gradient(self, lender: "Tensor") -> None:
+        """Let the gradient of another tensor, once it is no longer needed, give its memory."""
+        self.lender, lender.borrower = lender, self
+        lender.widen(self.border)
+
+    @property
+    def part_starts(self) -> list[int]:
+        """The channel in memory at which each part starts, and behind the last one their sum."""
+        lanes = VECTOR_BYTES // self.dtype.itemsize if self.in_vectors else 1
+        starts = [0]
+        for part in self.parts:
+            starts.append(starts[-1] + -(-part // lanes) * lanes)
+        return starts
+
+    @property
+    def channels(self) -> int:
+        """The number of channels in memory."""
+        return self.part_starts[-1]
+
+    @property
+    def channel_places(self) -> Array:
+        """Where in memory each of the C channels is."""
+        starts = self.part_starts
+        return np.concatenate(
+            [start + np.arange(part) for start, part in zip(starts, self.parts, strict=False)]
+        )
+
+    @property
+    def row(self) -> int:
+        """The size of a row of pixels in memory."""
+        return (self.shape[3] + 2 * self.border) * self.channels
+
+    @property
+    def image(self) -> int:
+        """The size of an image in memory."""
+        return (self.shape[2] + 2 * self.border) * self.row
+
+    def offsets(self, stride: tuple[int, int] = (1, 1), size: Any = None) -> Array:
+        """Return the offset of each pixel of the batch, or of every stride-th, (N·h·w,)."""
+        height, width = self.shape[2:] if size is None else size
+        n, h, w = np.ogrid[: self.shape[0], :height, :width]
+        rows = (self.border + h * stride[0]) * self.row
+        columns = (self.border + w * stride[1]) * self.channels
+        return np.ascontiguousarray((n * self.image + rows + columns).ravel())
+
+    def taps(self, kernel: list[tuple[int, int]], channels: npt.ArrayLike) -> Array:
+        """Return the offset, from a pixel, of each channel of each neighbour (down, right)."""
+        steps = np.array([down * self.row + right * self.channels for down, right in kernel])
+        return (steps[:, None] + np.asarray(channels)).ravel()
+
+    def allocate(self, training: bool) -> None:
+        """Get the memory; all is zero, and the border stays so."""
+        size = self.shape[0] * self.image
+        self.data = np.zeros(size, self.dtype)
+        if training and self.has_gradient and self.lender is None:
+            self.grad = np.zeros(size, self.dtype)
+
+    def images(self, array: Array, n: int) -> Array:
+        """View n images of `data` or `grad` as (n, H, W, channels), without the border."""
+        _, _, height, width = self.shape
+        edge = self.border
+        whole = array.reshape(self.shape[0], height + 2 * edge, width + 2 * edge, self.channels)
+        return whole[:n, edge : edge + height, edge : edge + width]
+
+    def write(self, array: Array, x: Array) -> None:
+        """Write images (n, C, H, W) into `data` or `grad`."""
+        target = self.images(array, len(x))
+        if self.channels == x.shape[1]:
+            target[...] = x.transpose(0, 2, 3, 1)
+        else:
+            target[..., self.channel_places] = x.transpose(0, 2, 3, 1)
+
+    def read(self, array: Array, n: int) -> Array:
+        """Return a copy of n images of `data` or `grad` as (n, C, H, W)."""
+        images = self.images(array, n)[..., self.channel_places]
+        return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+    @property
+    def bytes(self) -> int:
+        """The memory of the data, and of the gradient."""
+        return self.data.nbytes + self.grad.nbytes
+
+    def pixels(self, n: int) -> int:
+        """Return the number of pixels of n images."""
+        return n * math.prod(self.shape[2:])

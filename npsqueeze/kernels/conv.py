@@ -1,0 +1,205 @@
+"""Convolution of NHWC images without a column matrix: the patches are gathered on the fly.
+
+Every pass of a convolution is a table of sums of products, and one tile of code computes them all:
+
+    sums[r, :] = Σ_t x[rows[r] + terms[t]] · w[t, :]
+
+Six rows and one vector of columns stay in registers. What rows and terms are makes the pass:
+
+    pass             rows              terms                       w
+    forward          pixels of y       taps (i, j, c) of x         the weights
+    gradient of x    pixels of x       taps (i, j, f) of dy        the weights, turned round
+    gradient of w    taps (i, j, c)    pixels of y                 dy
+
+Rows and terms are offsets in memory. So stride, padding and kernel size are in the tables alone,
+and what a window sees outside of the image is the zero border of its buffer.
+"""
+
+import numpy as np
+
+from npsqueeze.arrays import Array
+from npsqueeze.kernels.gemm import ceil_divide
+from npsqueeze.kernels.jit import kernel, prange
+from npsqueeze.kernels.simd import add, broadcast, fma, keep_positive, lanes, load, store, zeros
+
+TILE_ROWS = 6
+BLOCK_ROWS = 96  # of a task: their patches stay in the cache while all panels of w pass by
+MIN_TASKS = 16  # where there are few rows, the panels are shared out too
+CHUNK = 256  # pixels that the gradient of w adds up in registers
+
+
+@kernel(parallel=True)
+def convolve(
+    x: Array, rows: Array, terms: Array, w: Array, bias: Array,
+    y: Array, places: Array, first_column: int,
+    relu: bool, accumulate: bool, gate: Array, gated: bool,
+) -> None:  # fmt: skip
+    """Write y[places[r] + first_column + f] = Σ_t x[rows[r] + terms[t]]·w[t, f] + bias[f].
+
+    Parameters
+    ----------
+    x, y, gate : one-dimensional
+    rows, places : (rows,) offsets
+    terms : (terms,) offsets
+    w : (panels, terms, lanes), one-dimensional
+        The columns f, a vector of them in each panel.
+    bias : (panels·lanes,)
+    relu, accumulate, gated : bool
+        Set what is negative to zero; add to what y holds; and set to zero where the gate, read at
+        the places of y, is not positive.
+    """
+    count, width = terms.size, lanes(w)
+    panels, blocks = w.size // (count * width), ceil_divide(rows.size, BLOCK_ROWS)
+    groups = min(panels, ceil_divide(MIN_TASKS, blocks))
+    group_size = ceil_divide(panels, groups)
+    for task in prange(blocks * groups):
+        first = task // groups * BLOCK_ROWS
+        end = min(first + BLOCK_ROWS, rows.size)
+        first_panel = task % groups * group_size
+        for panel in range(first_panel, min(first_panel + group_size, panels)):
+            column = first_column + panel * width
+            shift = load(bias, panel * width)
+            for row in range(first, end, TILE_ROWS):
+                sum0, sum1, sum2, sum3, sum4, sum5 = tile(
+                    x, rows, row, end, terms, 0, count, w, panel * count * width
+                )
+                here = min(TILE_ROWS, end - row)
+                if here > 0:
+                    finish(y, places[row] + column, add(sum0, shift), relu, accumulate, gate, gated)
+                if here > 1:
+                    finish(
+                        y, places[row + 1] + column, add(sum1, shift), relu, accumulate, gate, gated
+                    )
+                if here > 2:
+                    finish(
+                        y, places[row + 2] + column, add(sum2, shift), relu, accumulate, gate, gated
+                    )
+                if here > 3:
+                    finish(
+                        y, places[row + 3] + column, add(sum3, shift), relu, accumulate, gate, gated
+                    )
+                if here > 4:
+                    finish(
+                        y, places[row + 4] + column, add(sum4, shift), relu, accumulate, gate, gated
+                    )
+                if here > 5:
+                    finish(
+                        y, places[row + 5] + column, add(sum5, shift), relu, accumulate, gate, gated
+                    )
+
+
+@kernel()
+def tile(
+    x: Array, rows: Array, first: int, end: int,
+    terms: Array, first_term: int, count: int, w: Array, start: int,
+) -> tuple[Array, Array, Array, Array, Array, Array]:  # fmt: skip
+    """Return six vectors of sums; beyond the end of the rows, the last one repeats."""
+    last, width = end - 1, lanes(w)
+    row0, row1, row2 = rows[first], rows[min(first + 1, last)], rows[min(first + 2, last)]
+    row3, row4 = rows[min(first + 3, last)], rows[min(first + 4, last)]
+    row5 = rows[min(first + 5, last)]
+    sum0, sum1, sum2, sum3, sum4, sum5 = zeros(w), zeros(w), zeros(w), zeros(w), zeros(w), zeros(w)
+    for t in range(count):
+        term, vector = terms[first_term + t], load(w, start + t * width)
+        sum0 = fma(broadcast(x, row0 + term), vector, sum0)
+        sum1 = fma(broadcast(x, row1 + term), vector, sum1)
+        sum2 = fma(broadcast(x, row2 + term), vector, sum2)
+        sum3 = fma(broadcast(x, row3 + term), vector, sum3)
+        sum4 = fma(broadcast(x, row4 + term), vector, sum4)
+        sum5 = fma(broadcast(x, row5 + term), vector, sum5)
+    return sum0, sum1, sum2, sum3, sum4, sum5
+
+
+@kernel()
+def finish(
+    y: Array, place: int, total: Array, relu: bool, accumulate: bool, gate: Array, gated: bool
+) -> None:
+    """Store one vector of sums after all that `convolve` does to it on the way out."""
+    if accumulate:
+        total = add(total, load(y, place))
+    if relu:
+        total = keep_positive(total, total)
+    if gated:
+        total = keep_positive(total, load(gate, place))
+    store(y, place, total)
+
+
+@kernel(parallel=True)
+def weight_gradient(
+    x: Array, taps: Array, pixels: Array, dy: Array, places: Array, first_column: int,
+    dw: Array, db: Array,
+) -> None:  # fmt: skip
+    """Write dw[s, k, f] = Σ_p x[taps[k] + pixels[p]]·dy_pf and db[s, f] = Σ_p dy_pf.
+
+    Here dy_pf is dy[places[p] + first_column + f].
+
+    The pixels are cut into as many shares s as dw has, which the caller adds up.
+
+    Parameters
+    ----------
+    x, dy : one-dimensional
+    taps : (taps,) offsets
+    pixels, places : (pixels,) offsets of the windows' first pixels in x, and of the pixels of dy
+    dw : (shares, taps, channels)
+    db : (shares, channels)
+        The channels are whole vectors.
+    """
+    shares, count, channels = dw.shape
+    width = lanes(dy)
+    panels, share_size = channels // width, ceil_divide(pixels.size, shares)
+    flat_dw, flat_db = dw.reshape(-1), db.reshape(-1)
+    for task in prange(shares * panels):
+        share, column = task // panels, task % panels * width
+        start, end = share * share_size, min((share + 1) * share_size, pixels.size)
+        target = share * count * channels + column
+        total, packed = zeros(dy), np.empty(CHUNK * width, dy.dtype)
+        for k in range(count):
+            store(flat_dw, target + k * channels, total)
+        for first in range(start, end, CHUNK):
+            size = min(CHUNK, end - first)
+            for p in range(size):
+                vector = load(dy, places[first + p] + first_column + column)
+                total = add(total, vector)
+                store(packed, p * width, vector)
+            for k in range(0, count, TILE_ROWS):
+                sum0, sum1, sum2, sum3, sum4, sum5 = tile(
+                    x, taps, k, count, pixels, first, size, packed, 0
+                )
+                here, place = min(TILE_ROWS, count - k), target + k * channels
+                if here > 0:
+                    accumulate(flat_dw, place, sum0)
+                if here > 1:
+                    accumulate(flat_dw, place + channels, sum1)
+                if here > 2:
+                    accumulate(flat_dw, place + 2 * channels, sum2)
+                if here > 3:
+                    accumulate(flat_dw, place + 3 * channels, sum3)
+                if here > 4:
+                    accumulate(flat_dw, place + 4 * channels, sum4)
+                if here > 5:
+                    accumulate(flat_dw, place + 5 * channels, sum5)
+        store(flat_db, share * channels + column, total)
+
+
+@kernel()
+def accumulate(y: Array, place: int, vector: Array) -> None:
+    """Add a vector to what y holds."""
+    store(y, place, add(load(y, place), vector))
+
+
+@kernel(parallel=True)
+def gather(values: Array, sources: Array, result: Array) -> None:
+    """Write result[i] = values[sources[i]], and zero where the source is negative."""
+    for i in prange(result.size):
+        source = sources[i]
+        result[i] = values[source] if source >= 0 else result.dtype.type(0)
+
+
+@kernel(parallel=True)
+def add_gathered(shares: Array, sources: Array, result: Array) -> None:
+    """Add Σ_s shares[s, sources[i]] to result[i]."""
+    for i in prange(result.size):
+        total = result.dtype.type(0)
+        for s in range(shares.shape[0]):
+            total += shares[s, sources[i]]
+        result[i] += total

@@ -14,6 +14,7 @@ from npsqueeze.exercises.diagnosis import (
     agree,
     case_text,
     explain,
+    is_right,
     known_mistakes,
     trait_of,
     wrong_results,
@@ -125,8 +126,9 @@ def _remembers(
 def _trouble(exercise: Exercise, trials: Sequence[Trial]) -> str:
     """Return what the first trouble was, for which cases, and what was right nevertheless."""
     first = next(trial for trial in trials if trial.trouble)
-    right = [trial.arguments for trial in trials if not trial.trouble]
-    divided = trait_of(exercise, right, [trial.arguments for trial in trials if trial.trouble])
+    right = [trial for trial in trials if is_right(exercise, trial, trial.right)]
+    others = [trial for trial in trials if not is_right(exercise, trial, trial.right)]
+    divided = trait_of(exercise, [t.arguments for t in right], [t.arguments for t in others])
     text = f"{first.trouble} (for {case_text(first.arguments)})"
     return f"{divided}: {text}" if divided else text
 

@@ -54,7 +54,7 @@ class Planted(list[Plant]):
 def check_that_it_is_named(plant: Plant) -> None:
     exercise = EXERCISES[plant.exercise]
     verdict = judge(exercise, plant.function, 30)
-    assert not verdict.passed
+    assert not verdict.passed or "One thing more" in verdict.message
     for word in plant.words:
         assert word in verdict.message, verdict.message
     # and it is accused of nothing else

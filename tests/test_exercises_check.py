@@ -25,7 +25,7 @@ def test_check_remembers_what_is_solved(capsys: pytest.CaptureFixture[str]) -> N
     assert progress.solved() == {}
     assert exercises.check("relu_forward", lambda x: np.maximum(x, 0)) is True
     out = capsys.readouterr().out
-    assert out.startswith("relu_forward: right, in all 7 cases")
+    assert out.startswith("relu_forward: right, in all 5 cases")
     assert "npsqueeze/functional/relu.py:" in out
     assert "hint" not in out
     exercises.check("softmax", np.exp)

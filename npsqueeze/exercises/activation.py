@@ -34,10 +34,8 @@ HAS_ZEROS = Trait("inputs that are exactly 0", "other inputs", lambda a: bool(np
 HAS_NAN = Trait("inputs with NaN", "numbers", lambda a: bool(np.isnan(a["x"]).any()))
 
 
-def _forward_cases() -> list[Arguments]:
-    with_nan = np.array([[1.0, np.nan], [-2.0, 0.0]])
-    with_inf = np.array([[1.0, -np.inf], [np.inf, -2.0]])
-    return [{"x": x} for x in (*_inputs(), with_nan, with_inf)]
+WITH_NAN = np.array([[1.0, np.nan], [-2.0, 3.0]])
+WITH_INF = np.array([[1.0, -np.inf], [np.inf, -2.0]])
 
 
 def _forward_mistake(meaning: str, formula: Callable[[Array], Array]) -> Mistake:
@@ -49,7 +47,8 @@ relu_forward = Exercise(
     notebook=NOTEBOOK,
     solution=functional.relu_forward,
     answer=reference.relu,
-    cases=_forward_cases(),
+    cases=[{"x": x} for x in _inputs()],
+    beyond=[{"x": WITH_NAN}, {"x": WITH_INF}],
     read=arrays("y", forward=True),
     traits=(
         HAS_NAN,
@@ -82,10 +81,9 @@ relu_forward = Exercise(
 )
 
 
-def _backward_cases() -> list[Arguments]:
+def _backward_cases(inputs: list[Array]) -> list[Arguments]:
     draw = np.random.default_rng(6)
-    with_nan = np.array([[1.0, np.nan], [-2.0, 3.0]])
-    return [{"dy": draw.normal(size=x.shape), "x": x} for x in (*_inputs(), with_nan)]
+    return [{"dy": draw.normal(size=x.shape), "x": x} for x in inputs]
 
 
 def _backward_mistake(meaning: str, formula: Callable[[Array, Array], Array]) -> Mistake:
@@ -101,7 +99,8 @@ relu_backward = Exercise(
     notebook=NOTEBOOK,
     solution=functional.relu_backward,
     answer=reference.relu_backward,
-    cases=_backward_cases(),
+    cases=_backward_cases(_inputs()),
+    beyond=_backward_cases([WITH_NAN]),
     read=arrays("dx"),
     traits=(HAS_ZEROS, HAS_NAN),
     cache=lambda a: functional.relu_forward(a["x"])[1],

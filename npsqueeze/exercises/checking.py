@@ -37,7 +37,7 @@ def judge(exercise: Exercise, function: Any, seconds: float = 10.0) -> Verdict:
         check_signature(exercise, function)
     except Trouble as trouble:
         return Verdict(False, f"{exercise.name}: {trouble}")
-    trials = _try_all(exercise, function, seconds)
+    trials = _try_all(exercise, function, exercise.cases, exercise.right, seconds)
     failed = [trial for trial in trials if trial.trouble]
     wrong = wrong_results(exercise, trials)
     if failed and (not wrong or failed[0] is trials[0]):
@@ -57,11 +57,17 @@ def judge(exercise: Exercise, function: Any, seconds: float = 10.0) -> Verdict:
         agreement = _check_gradient(exercise, trials[0])
     except GradientError as error:
         return Verdict(False, f"{exercise.name}: finite differences disagree: {error}")
-    return Verdict(
-        True,
+    message = (
         f"{exercise.name}: right, in all {len(trials)} cases{agreement}. Compare with the "
-        f"library's own: {source(exercise)}",
+        f"library's own: {source(exercise)}"
     )
+    answers = exercise.answers(exercise.beyond)
+    further = _try_all(exercise, function, exercise.beyond, answers, seconds)
+    lines = [
+        message,
+        *(f"  One thing more: {each}" for each in explain(exercise, [*trials, *further])),
+    ]
+    return Verdict(True, "\n".join(lines))
 
 
 def source(exercise: Exercise) -> str:
@@ -73,9 +79,15 @@ def source(exercise: Exercise) -> str:
     return f"{file.relative_to(folder).as_posix()}:{line}"
 
 
-def _try_all(exercise: Exercise, function: Callable[..., Any], seconds: float) -> list[Trial]:
+def _try_all(
+    exercise: Exercise,
+    function: Callable[..., Any],
+    cases: Sequence[Arguments],
+    answers: Sequence[Results],
+    seconds: float,
+) -> list[Trial]:
     trials = []
-    for arguments, right in zip(exercise.cases, exercise.right, strict=True):
+    for arguments, right in zip(cases, answers, strict=True):
         came: Results | None = None
         text, endless = "", False
         try:

@@ -14,19 +14,26 @@ from typing import Any
 from npsqueeze.exercises import (
     activation,
     architecture,
+    average_pooling,
     columns,
     convolution,
+    convolution_backward,
     fire,
     gradients,
+    linear,
     loss,
+    max_pooling,
     pictures,
-    pooling,
     progress,
+    softmax,
 )
 from npsqueeze.exercises.checking import judge, source
 from npsqueeze.exercises.exercise import Exercise
 
-_TOPICS = (pictures, convolution, columns, activation, pooling, loss, gradients, fire, architecture)
+_TOPICS = (
+    pictures, convolution, columns, convolution_backward, activation, max_pooling, average_pooling,
+    linear, softmax, loss, gradients, fire, architecture,
+)  # fmt: skip
 EXERCISES = {each.name: each for topic in _TOPICS for each in topic.EXERCISES}
 """All exercises by name, in the order of the course."""
 

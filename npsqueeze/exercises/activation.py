@@ -16,7 +16,6 @@ from npsqueeze.exercises.exercise import (
     Trait,
     Trouble,
     arrays,
-    number_array,
 )
 
 NOTEBOOK = "03_relu_and_initialisation.ipynb"
@@ -35,10 +34,8 @@ HAS_ZEROS = Trait("inputs that are exactly 0", "other inputs", lambda a: bool(np
 HAS_NAN = Trait("inputs with NaN", "numbers", lambda a: bool(np.isnan(a["x"]).any()))
 
 
-def _forward_cases() -> list[Arguments]:
-    with_nan = np.array([[1.0, np.nan], [-2.0, 0.0]])
-    with_inf = np.array([[1.0, -np.inf], [np.inf, -2.0]])
-    return [{"x": x} for x in (*_inputs(), with_nan, with_inf)]
+WITH_NAN = np.array([[1.0, np.nan], [-2.0, 3.0]])
+WITH_INF = np.array([[1.0, -np.inf], [np.inf, -2.0]])
 
 
 def _forward_mistake(meaning: str, formula: Callable[[Array], Array]) -> Mistake:
@@ -50,7 +47,8 @@ relu_forward = Exercise(
     notebook=NOTEBOOK,
     solution=functional.relu_forward,
     answer=reference.relu,
-    cases=_forward_cases(),
+    cases=[{"x": x} for x in _inputs()],
+    beyond=[{"x": WITH_NAN}, {"x": WITH_INF}],
     read=arrays("y", forward=True),
     traits=(
         HAS_NAN,
@@ -59,8 +57,8 @@ relu_forward = Exercise(
     ),
     mistakes=(
         _forward_mistake(
-            "NaN is swallowed: it compares false with everything, so `x > 0` takes it for a small "
-            "number, and a network that has gone wrong looks alive; np.maximum passes it on",
+            "NaN is swallowed: `x > 0` is false for it, so a network that has gone wrong looks "
+            "healthy; np.maximum passes NaN on",
             lambda x: np.where(x > 0, x, 0),
         ),
         _forward_mistake(
@@ -83,9 +81,9 @@ relu_forward = Exercise(
 )
 
 
-def _backward_cases() -> list[Arguments]:
+def _backward_cases(inputs: list[Array]) -> list[Arguments]:
     draw = np.random.default_rng(6)
-    return [{"dy": draw.normal(size=x.shape), "x": x} for x in _inputs()]
+    return [{"dy": draw.normal(size=x.shape), "x": x} for x in inputs]
 
 
 def _backward_mistake(meaning: str, formula: Callable[[Array, Array], Array]) -> Mistake:
@@ -101,19 +99,20 @@ relu_backward = Exercise(
     notebook=NOTEBOOK,
     solution=functional.relu_backward,
     answer=reference.relu_backward,
-    cases=_backward_cases(),
+    cases=_backward_cases(_inputs()),
+    beyond=_backward_cases([WITH_NAN]),
     read=arrays("dx"),
-    traits=(HAS_ZEROS,),
+    traits=(HAS_ZEROS, HAS_NAN),
     cache=lambda a: functional.relu_forward(a["x"])[1],
     function=_relu_loss,
     mistakes=(
         _backward_mistake(
-            "at x = 0 the gradient passes; the convention is 0 there (x > 0, not x >= 0): many "
-            "units are exactly 0 behind another ReLU or zero padding",
+            "at x = 0 the gradient passes; it should be 0 there, for many inputs are exactly 0 "
+            "(behind another ReLU, say)",
             lambda dy, x: dy * (x >= 0),
         ),
         _backward_mistake(
-            "at x = 0 half of the gradient passes; the convention is 0 there",
+            "at x = 0 half of the gradient passes; it should be 0 there",
             lambda dy, x: dy * ((x > 0) + 0.5 * (x == 0)),
         ),
         _backward_mistake(
@@ -125,8 +124,7 @@ relu_backward = Exercise(
             lambda dy, x: dy * (dy > 0),
         ),
         _backward_mistake(
-            "positive dy alone pass (that is guided backpropagation): a gradient may have either "
-            "sign, only x > 0 decides",
+            "only positive dy pass: a gradient may have either sign, and x alone decides",
             lambda dy, x: dy * (x > 0) * (dy > 0),
         ),
         _backward_mistake("the mask is the wrong way round", lambda dy, x: dy * (x < 0)),
@@ -139,27 +137,33 @@ relu_backward = Exercise(
             lambda dy, x: dy * np.maximum(x, 0),
         ),
         _backward_mistake("below 0 the slope is -1; it is 0", lambda dy, x: dy * np.sign(x)),
+        _backward_mistake(
+            "where x is NaN dy must pass too, but `x > 0` is false for NaN: ask where x <= 0, and "
+            "put 0 there",
+            lambda dy, x: dy * (x > 0),
+        ),
     ),
     hints=(
         "y = x where x > 0, and y = 0 elsewhere: what is the slope of each piece?",
         "dx is dy times that slope, element by element.",
-        "At 0 itself the slope is taken as 0.",
+        "At 0 itself the slope is taken as 0. Where x is NaN, dy passes: ask where x <= 0.",
     ),
 )
 
 WEIGHT_SHAPES = ((64, 32, 3, 3), (256, 48, 1, 1), (200, 100), (96, 3, 7, 7))
-STD, MEAN, KURTOSIS = "standard deviation", "mean (1 + mean / deviation)", "kurtosis"
+STD, POSITIVE = "standard deviation", "share of positive weights"
+FOURTH_POWER = "tails (mean of ((w - mean)/std)⁴)"
 
 
 def _read_weights(value: Any, arguments: Arguments) -> Results:
-    """Return the moments of the weights, which are random themselves."""
-    w = number_array("w", value)
+    """Return what tells a distribution by many weights, which are random themselves."""
+    w = arrays("w")(value, arguments)["w"]
     if w.shape != arguments["shape"]:
         raise Trouble(f"w has shape {w.shape}; expected {arguments['shape']}")
     w = w.astype(float)
-    std = w.std() or 1.0
-    moments = w.std(), 1 + w.mean() / std, (((w - w.mean()) / std) ** 4).mean()
-    return dict(zip((STD, MEAN, KURTOSIS), map(np.array, moments), strict=True))
+    fourth_power = (((w - w.mean()) / (w.std() or 1.0)) ** 4).mean()
+    numbers = w.std(), (w > 0).mean(), fourth_power
+    return dict(zip((STD, POSITIVE, FOURTH_POWER), map(np.array, numbers), strict=True))
 
 
 def _std_mistake(meaning: str, std: Callable[[int, int, tuple[int, ...]], float]) -> Mistake:
@@ -167,14 +171,14 @@ def _std_mistake(meaning: str, std: Callable[[int, int, tuple[int, ...]], float]
     return Mistake(meaning, lambda a, _: {STD: std(*init.fans(a["shape"]), a["shape"])})
 
 
-def _moments_of_absolute_values(shape: tuple[int, ...]) -> dict[str, float]:
-    """Return the moments of |w| of right weights w: those of the half-normal distribution."""
+def _of_absolute_values(shape: tuple[int, ...]) -> dict[str, float]:
+    """Return the results of |w| for right weights w: those of the half-normal distribution."""
     mean = math.sqrt(2 / math.pi)
     deviation = math.sqrt(1 - mean**2)
     return {
         STD: deviation * math.sqrt(2 / init.fans(shape)[0]),
-        MEAN: 1 + mean / deviation,
-        KURTOSIS: 3.869,
+        POSITIVE: 1.0,
+        FOURTH_POWER: 3.869,
     }
 
 
@@ -197,24 +201,26 @@ he_normal = Exercise(
                      lambda fan_in, fan_out, shape: 2 / fan_in),
         _std_mistake("that is sqrt(1/fan_in): a ReLU cuts half of E[x²], hence the 2",
                      lambda fan_in, fan_out, shape: math.sqrt(1 / fan_in)),
-        _std_mistake("that is Xavier's sqrt(2/(fan_in + fan_out))",
+        _std_mistake("that is Xavier's sqrt(2/(fan_in + fan_out)); He's is sqrt(2/fan_in)",
                      lambda fan_in, fan_out, shape: math.sqrt(2 / (fan_in + fan_out))),
-        _std_mistake("that is sqrt(2/fan_out); forward, a sum runs over the fan_in",
+        _std_mistake("that is sqrt(2/fan_out); one output adds up fan_in products",
                      lambda fan_in, fan_out, shape: math.sqrt(2 / fan_out)),
         _std_mistake("the fan_in of a convolution is C·kh·kw, not C alone",
                      lambda fan_in, fan_out, shape: math.sqrt(2 / shape[1])),
         _std_mistake("the fan_in is shape[1]·kh·kw: shape[0] counts the filters",
                      lambda fan_in, fan_out, shape: math.sqrt(2 / shape[0])),
-        _std_mistake("all weights of a filter bank were counted as fan_in",
+        _std_mistake("all weights were counted as fan_in; one output adds up shape[1]·kh·kw",
                      lambda fan_in, fan_out, shape: math.sqrt(2 / math.prod(shape))),
         _std_mistake("that is sqrt(6/fan_in), the bound of a uniform distribution; the deviation "
                      "is sqrt(2/fan_in)", lambda fan_in, fan_out, shape: math.sqrt(6 / fan_in)),
         _std_mistake("that is a standard deviation of 1: scale it by sqrt(2/fan_in)",
                      lambda fan_in, fan_out, shape: 1.0),
-        Mistake("uniform, not normal: its kurtosis is 1.8 instead of 3",
-                lambda a, _: {KURTOSIS: 1.8}),
+        Mistake("uniform, not normal: draw with generator.normal",
+                lambda a, _: {FOURTH_POWER: 1.8}),
         Mistake("all weights are positive: their mean should be 0",
-                lambda a, _: _moments_of_absolute_values(a["shape"])),
+                lambda a, _: _of_absolute_values(a["shape"])),
+        Mistake("all weights are positive: half of them should be below 0",
+                lambda a, _: {POSITIVE: 1.0}),
     ),
     hints=(
         "fan_in is the number of inputs that one output adds up: shape[1] times all that follows.",

@@ -87,7 +87,7 @@ fire_channels = Exercise(
     ),
     mistakes=(
         _mistake(
-            "i/freq is rounded down: the modules come in groups of freq with equal filters",
+            "i/freq must be rounded down: modules come in groups of freq, with equal filters",
             lambda c, i: library_fire_channels(
                 {**c} | {"base_e": round(c["base_e"] + c["incr_e"] * i / c["freq"]), "incr_e": 0}, i
             ),
@@ -108,7 +108,7 @@ fire_channels = Exercise(
             lambda a, right: _with_empty_branches(a, right),
         ),
         _mistake(
-            "the squeeze filters are taken from the total; the expand branches get all of it",
+            "the squeeze filters are subtracted from the total; the expand branches get all of it",
             lambda c, i: _less_the_squeeze(c, i),
         ),
         _mistake(

@@ -14,6 +14,7 @@ from npsqueeze.exercises.diagnosis import (
     agree,
     case_text,
     explain,
+    is_right,
     known_mistakes,
     trait_of,
     wrong_results,
@@ -36,7 +37,7 @@ def judge(exercise: Exercise, function: Any, seconds: float = 10.0) -> Verdict:
         check_signature(exercise, function)
     except Trouble as trouble:
         return Verdict(False, f"{exercise.name}: {trouble}")
-    trials = _try_all(exercise, function, seconds)
+    trials = _try_all(exercise, function, exercise.cases, exercise.right, seconds)
     failed = [trial for trial in trials if trial.trouble]
     wrong = wrong_results(exercise, trials)
     if failed and (not wrong or failed[0] is trials[0]):
@@ -56,11 +57,17 @@ def judge(exercise: Exercise, function: Any, seconds: float = 10.0) -> Verdict:
         agreement = _check_gradient(exercise, trials[0])
     except GradientError as error:
         return Verdict(False, f"{exercise.name}: finite differences disagree: {error}")
-    return Verdict(
-        True,
+    message = (
         f"{exercise.name}: right, in all {len(trials)} cases{agreement}. Compare with the "
-        f"library's own: {source(exercise)}",
+        f"library's own: {source(exercise)}"
     )
+    answers = exercise.answers(exercise.beyond)
+    further = _try_all(exercise, function, exercise.beyond, answers, seconds)
+    lines = [
+        message,
+        *(f"  One thing more: {each}" for each in explain(exercise, [*trials, *further])),
+    ]
+    return Verdict(True, "\n".join(lines))
 
 
 def source(exercise: Exercise) -> str:
@@ -72,9 +79,15 @@ def source(exercise: Exercise) -> str:
     return f"{file.relative_to(folder).as_posix()}:{line}"
 
 
-def _try_all(exercise: Exercise, function: Callable[..., Any], seconds: float) -> list[Trial]:
+def _try_all(
+    exercise: Exercise,
+    function: Callable[..., Any],
+    cases: Sequence[Arguments],
+    answers: Sequence[Results],
+    seconds: float,
+) -> list[Trial]:
     trials = []
-    for arguments, right in zip(exercise.cases, exercise.right, strict=True):
+    for arguments, right in zip(cases, answers, strict=True):
         came: Results | None = None
         text, endless = "", False
         try:
@@ -125,8 +138,9 @@ def _remembers(
 def _trouble(exercise: Exercise, trials: Sequence[Trial]) -> str:
     """Return what the first trouble was, for which cases, and what was right nevertheless."""
     first = next(trial for trial in trials if trial.trouble)
-    right = [trial.arguments for trial in trials if not trial.trouble]
-    divided = trait_of(exercise, right, [trial.arguments for trial in trials if trial.trouble])
+    right = [trial for trial in trials if is_right(exercise, trial, trial.right)]
+    others = [trial for trial in trials if not is_right(exercise, trial, trial.right)]
+    divided = trait_of(exercise, [t.arguments for t in right], [t.arguments for t in others])
     text = f"{first.trouble} (for {case_text(first.arguments)})"
     return f"{divided}: {text}" if divided else text
 

@@ -17,6 +17,7 @@ from npsqueeze.exercises.exercise import (
     arrays,
     number_array,
 )
+from npsqueeze.exercises.padding import one_sided
 
 NOTEBOOK = "01_arrays_and_convolution.ipynb"
 OPTIONS = ("stride", "padding", "dilation")
@@ -45,9 +46,10 @@ COUNTS = {
     "C (the number of channels)": lambda a: a["x"].shape[1],
 }  # fmt: skip
 
-# (N, C, H, W), F, (kh, kw), stride, padding, dilation: from the simplest to the hardest
+# (N, C, H, W), F, (kh, kw), stride, padding, dilation: from the simplest to the hardest; in the
+# first one N, C, H, F, k and oh all differ, so that no shape fits by chance
 SIZES = (
-    ((3, 2, 5, 5), 4, (3, 3), 1, 0, 1),
+    ((2, 4, 7, 7), 6, (3, 3), 1, 0, 1),
     ((3, 2, 7, 7), 4, (3, 3), 2, 0, 1),
     ((3, 2, 5, 5), 4, (3, 3), 1, 1, 1),
     ((3, 2, 7, 7), 4, (3, 3), 1, 0, 2),
@@ -78,11 +80,6 @@ def out_size(a: Arguments) -> tuple[int, int]:
         for size, k in zip(a["x"].shape[2:], kernel_size(a), strict=True)
     )
     return height, width
-
-
-def one_sided(a: Arguments) -> Array:
-    """Return x with all of the padding below and on the right."""
-    return np.pad(a["x"], ((0, 0), (0, 0), *2 * ((0, 2 * a["padding"]),)))
 
 
 def _left_over(a: Arguments) -> list[int]:
@@ -123,6 +120,10 @@ def _forward_mistake(meaning: str, **change: Any) -> Mistake:
     return Mistake(meaning, wrong)
 
 
+EXCHANGED = (
+    "stride and dilation are exchanged: the stride moves the window, the dilation spreads its "
+    "pixels"
+)
 CONVOLUTION_NOT_CORRELATION = (
     "the kernel is flipped: that is convolution, not cross-correlation; w[i, j] belongs to the "
     "pixel i rows below and j columns right of the window's corner"
@@ -151,6 +152,7 @@ conv2d_forward = Exercise(
         _forward_mistake("the padding is ignored", padding=lambda _: 0),
         _forward_mistake("the stride is ignored", stride=lambda _: 1),
         _forward_mistake("the dilation is ignored", dilation=lambda _: 1),
+        _forward_mistake(EXCHANGED, stride=lambda a: a["dilation"], dilation=lambda a: a["stride"]),
         _forward_mistake(
             "only the last channel counts: add the channels up (is there an = where += belongs?)",
             x=lambda a: a["x"][:, -1:],

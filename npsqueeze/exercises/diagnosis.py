@@ -7,7 +7,7 @@ shape, a factor, a sign, whole numbers, one image of many. What no idea explains
 traits (right for stride 1, wrong for stride 2), or by the places where it is wrong.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,6 +54,7 @@ def wrong_results(exercise: Exercise, trials: Sequence[Trial]) -> list[str]:
 
 def explain(exercise: Exercise, trials: Sequence[Trial]) -> list[str]:
     """Return what is wrong with the results that came, a sentence for each mistake."""
+    trials = _numbers_first(exercise, trials)
     judged = [trial for trial in trials if trial.came is not None]
     order = _wrong_order(exercise, judged)
     if order:
@@ -62,11 +63,23 @@ def explain(exercise: Exercise, trials: Sequence[Trial]) -> list[str]:
     for name in unexplained:
         general = next(_general(exercise, name, judged), "")
         if not general:
-            clues = _by_traits(exercise, name, trials), _where(exercise, name, judged)
-            general = "; ".join(filter(None, clues))
+            divided, places = _by_traits(exercise, name, trials), _where(exercise, name, judged)
+            if places == WRONG_PLACES and not divided:
+                places += ": mind the order of axes and loops"
+            general = "; ".join(filter(None, (divided, places)))
         example = _example(exercise, name, judged)
         sentences.append(f"{name}: {general}; {example}" if general else example)
     return sentences
+
+
+def _numbers_first(exercise: Exercise, trials: Sequence[Trial]) -> Sequence[Trial]:
+    """Return the trials without NaN and inf if anything is wrong in them, else all."""
+
+    def finite(value: Any) -> bool:
+        return not isinstance(value, np.ndarray) or bool(np.isfinite(value).all())
+
+    plain = [trial for trial in trials if all(map(finite, trial.arguments.values()))]
+    return plain if wrong_results(exercise, plain) else trials
 
 
 def known_mistakes(exercise: Exercise, trials: Sequence[Trial]) -> tuple[list[str], list[str]]:
@@ -233,11 +246,15 @@ def _by_traits(exercise: Exercise, name: str, trials: Sequence[Trial]) -> str:
     wrong: list[Arguments] = []
     for trial in trials:
         if name in trial.right:
-            good = trial.came is not None and agree(
-                trial.came[name], trial.right[name], exercise.tolerance
-            )
-            (right if good else wrong).append(trial.arguments)
+            (right if is_right(exercise, trial, [name]) else wrong).append(trial.arguments)
     return trait_of(exercise, right, wrong)
+
+
+def is_right(exercise: Exercise, trial: Trial, names: Iterable[str]) -> bool:
+    """Tell whether something came of a trial, and the named results of it are right."""
+    return trial.came is not None and all(
+        agree(trial.came[name], trial.right[name], exercise.tolerance) for name in names
+    )
 
 
 def trait_of(exercise: Exercise, right: Sequence[Arguments], wrong: Sequence[Arguments]) -> str:
@@ -258,11 +275,14 @@ def trait_of(exercise: Exercise, right: Sequence[Arguments], wrong: Sequence[Arg
     return found
 
 
+WRONG_PLACES = "the right numbers in the wrong places"
+
+
 def _where(exercise: Exercise, name: str, trials: Sequence[Trial]) -> str:
     """Return what the wrong numbers have in common, or an empty string."""
     pairs = [(t.came[name], t.right[name]) for t in trials if t.came and name in t.right]
     if all(agree(np.sort(came, None), np.sort(right, None), 1e-5) for came, right in pairs):
-        return "the right numbers in the wrong places: mind the order of axes and loops"
+        return WRONG_PLACES
     if all(agree(came, right, 5e-3) for came, right in pairs):
         return "nearly right: too few digits (float16, or a rounded number?), or a small term extra"
     wrong = np.concatenate([~_close(*pair, exercise.tolerance).ravel() for pair in pairs])

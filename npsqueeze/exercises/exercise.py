@@ -72,6 +72,9 @@ class Exercise:
         Raising one of these is a result: False.
     tolerance : float
         The largest error that passes, relative to the largest number of a result.
+    beyond : sequence of Arguments
+        Cases beyond the task, such as NaN: a function that fails them is right all the same, and
+        its author is told.
     """
 
     name: str
@@ -88,6 +91,7 @@ class Exercise:
     cache: Callable[[Arguments], Any] | None = None
     rejections: tuple[type[Exception], ...] = ()
     tolerance: float = 1e-5
+    beyond: Sequence[Arguments] = ()
 
     @property
     def signature(self) -> str:
@@ -97,7 +101,11 @@ class Exercise:
     @cached_property
     def right(self) -> list[Results]:
         """Return the right results of all cases; computed once, for plain loops take their time."""
-        return [self.read(self.answer(*each.values()), each) for each in self.cases]
+        return self.answers(self.cases)
+
+    def answers(self, cases: Sequence[Arguments]) -> list[Results]:
+        """Return the right results of some cases."""
+        return [self.read(self.answer(*each.values()), each) for each in cases]
 
 
 def arrays(*names: str, forward: bool = False) -> Callable[[Any, Arguments], Results]:

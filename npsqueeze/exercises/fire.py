@@ -21,6 +21,7 @@ from npsqueeze.exercises.exercise import (
 )
 
 NOTEBOOK = "07_fire.ipynb"
+EXPAND_WEIGHT = re.compile(r"expand.*\.weight")
 
 
 def _concat_cases() -> list[Arguments]:
@@ -85,13 +86,21 @@ concat_backward = Exercise(
             lambda dy, channels: _split(dy, channels[::-1])[::-1],
         ),
         _split_wrongly(
+            "a part starts at the size of the one before; it starts where that ended, so add up: "
+            "first += channels, not first = channels",
+            lambda dy, channels: [
+                dy[:, first : first + count]
+                for first, count in zip([0, *channels], channels, strict=False)
+            ],
+        ),
+        _split_wrongly(
             "every part starts at channel 0; each starts where the one before ended",
             lambda dy, channels: [dy[:, :count] for count in channels],
         ),
         *(
             _split_wrongly(
-                "the sizes of the parts were taken for the places to cut; np.split wants the "
-                "running sums",
+                "the sizes of the parts were taken for the places to cut; those are their running "
+                "sums",
                 lambda dy, channels, end=end: np.split(dy, channels[:end], axis=1)[: len(channels)],  # type: ignore[misc]
             )
             for end in (None, -1)
@@ -138,6 +147,8 @@ def _fire_cases() -> list[Arguments]:
         ((2, 6, 4, 4), 2, {1: 3, 3: 3}, "simple"),
         ((2, 4, 4, 4), 2, {1: 2, 3: 4}, "complex"),
         ((2, 3, 5, 4), 2, {1: 2, 3: 2, 5: 3}, "none"),
+        # the order in the dictionary means nothing
+        ((2, 3, 4, 5), 2, {5: 2, 3: 1, 1: 3}, "complex"),
     )
     cases = []
     for shape, squeezed, expand, bypass in sizes:
@@ -181,12 +192,18 @@ def _read_gradients(value: Any, arguments: Arguments) -> Results:
     return {name: number_array(name, each) for name, each in results.items()}
 
 
+def _branch_names(a: Arguments) -> list[str]:
+    """Return the names of the expand branches as they stand in the dictionary."""
+    return [name.removesuffix(".weight") for name in a["parameters"] if EXPAND_WEIGHT.match(name)]
+
+
 def _backward(
     a: Arguments,
     *,
     expand_relu: bool = True,
     squeeze_relu: bool = True,
     expand_mask_of_dy: bool = False,
+    expand_mask_of_y: bool = False,
     squeeze_mask_of_gradient: bool = False,
     mean_of_branches: bool = False,
     last_branch_only: bool = False,
@@ -194,7 +211,7 @@ def _backward(
     dy_of_shortcut: Callable[[Array, Array], Array] | None = lambda dy, masked: dy,
     dx_of_complex: bool = True,
     reversed_branches: bool = False,
-    weights_see_x: bool = False,
+    branches_as_stored: bool = False,
 ) -> Results:
     """Return all gradients of a Fire module, right by default; each option is a mistake."""
     x, parameters, bypass = a["x"], a["parameters"], a["bypass"]
@@ -211,12 +228,15 @@ def _backward(
 
     squeezed, squeeze_cache = forward("squeeze", x)
     squeezed = np.maximum(squeezed, 0)
-    names = [
-        name.removesuffix(".weight") for name in parameters if re.match(r"expand.*weight", name)
-    ]
+    names = _branch_names(a) if branches_as_stored else sorted(_branch_names(a))
     branches = {name: forward(name, squeezed) for name in names}
     joined = np.concatenate([y for y, _ in branches.values()], axis=1)
-    masked = a["dy"] * ((a["dy"] if expand_mask_of_dy else joined) > 0)
+    decides = joined
+    if expand_mask_of_dy:
+        decides = a["dy"]
+    if expand_mask_of_y:
+        decides = F.fire_forward(x, parameters, bypass)[0]
+    masked = a["dy"] * (decides > 0)
     order = list(branches)[::-1] if reversed_branches else list(branches)
     ends = np.cumsum([branches[name][0].shape[1] for name in order])[:-1]
     parts = dict(
@@ -277,6 +297,8 @@ fire_backward = Exercise(
         Trait("branches of different size", "branches of equal size", lambda a: len(
             {len(w) for name, w in a["parameters"].items() if name.startswith("expand")}) > 1),
         Trait("a batch of one", "a larger batch", lambda a: len(a["x"]) == 1),
+        Trait("a dictionary with the largest kernel first", "one in ascending order",
+              lambda a: _branch_names(a) != sorted(_branch_names(a))),
     ),
     counts={"N (the batch size)": lambda a: len(a["x"])},
     cache=lambda a: F.fire_forward(a["x"], a["parameters"], a["bypass"])[1],
@@ -334,9 +356,18 @@ fire_backward = Exercise(
             dy_of_shortcut=lambda dy, masked: masked,
         ),
         _fire_mistake(
+            "the last ReLU is masked with y, bypass included; its own result decided what passed",
+            expand_mask_of_y=True,
+        ),
+        _fire_mistake(
             "the branches get each other's channels: the smallest kernel comes first in the "
             "concatenation",
             reversed_branches=True,
+        ),
+        _fire_mistake(
+            "the branches are taken in the order of the dictionary; in y they stand in ascending "
+            "order of the kernel size",
+            branches_as_stored=True,
         ),
     ),
     hints=(

@@ -187,7 +187,7 @@ gradcheck = Exercise(
     read=_read,
     rejections=(AssertionError, GradientError),
     traits=(
-        Trait("large or small values", "values around 1", lambda a: "e" in f"{_size(a):g}"),
+        Trait("large or small values", "values around 1", lambda a: not 0.1 <= _size(a) <= 10),
         Trait("wrong gradients", "right ones", lambda a: _what(a) not in RIGHT),
     ),
     mistakes=(
@@ -198,12 +198,12 @@ gradcheck = Exercise(
             _always(0.0),
         ),
         Mistake(
-            "a dy of ones hides a mistake: Σ dy·y with random dy tells these gradients "
-            "apart",
+            "a dy of ones hides some mistakes: draw dy at random, and take Σ dy·y as the loss",
             _misses(*ONES),
         ),
         Mistake(
-            "NaN compares false with everything, `error > tolerance` lets it pass: turn it round",
+            "NaN compares false with everything, so `error > tolerance` lets it pass: ask for "
+            "`not error <= tolerance`",
             _misses("NaN"),
         ),
         Mistake(
@@ -247,16 +247,17 @@ gradcheck = Exercise(
             for values in (("of 1", "of 0.001"), ("of 1", "of 0.001", "of 1000"))
         ),
         Mistake(
-            "small values: the step must not be larger than they are, or the tolerance is absolute",
+            "right gradients at small values fail: is the step larger than the value, or the "
+            "tolerance absolute?",
             lambda a, right: {"accepted": 0.0 if "0.001" in _what(a) else right["accepted"]},
         ),
     ),
     hints=(
         "Draw a random dy of y's shape: the loss to differentiate is Σ dy·y, one number.",
         "Move one element of one input by +h and by -h, and divide the difference of the losses "
-        "by 2h (h about 1e-5 times the larger one of 1 and |value|).",
+        "by 2h: h in proportion to the value, about 1e-5·|value|, and at least 1e-8.",
         "Compare each element with backward(dy, cache): |a - n| / max(|a|, |n|, a small number), "
-        "in a form that NaN fails: not error <= tolerance.",
+        "and reject it where not error <= tolerance, for that catches NaN too.",
         "One input: backward returns an array. Several: a tuple, in their order. Check them all.",
     ),
 )  # fmt: skip

@@ -48,6 +48,11 @@ normalize = Exercise(
             "mean and std are on the scale from 0 to 1, the bytes from 0 to 255: divide by 255",
             lambda x, mean, std: (x - mean) / std,
         ),
+        Mistake(
+            "mean and std lie along the width: give them the shape (3, 1, 1), to lie along the "
+            "channels",
+            lambda a, _: {"x": (a["images"] / 255 - np.array(a["mean"])) / np.array(a["std"])},
+        ),
         _mistake("the mean is not subtracted", lambda x, mean, std: x / 255 / std),
         _mistake("it is not divided by std", lambda x, mean, std: x / 255 - mean),
         _mistake(
@@ -64,9 +69,12 @@ normalize = Exercise(
             "images // 255 rounds down, to 0 or 1: divide by /",
             lambda x, mean, std: (x // 255 - mean) / std,
         ),
-        _mistake("only scaled to 0 … 1", lambda x, mean, std: x / 255),
         _mistake(
-            "mean and std belong to channels in the order red, green, blue",
+            "only scaled to 0 … 1: subtract the mean and divide by std too",
+            lambda x, mean, std: x / 255,
+        ),
+        _mistake(
+            "mean and std are used in reverse order; they come as red, green, blue",
             lambda x, mean, std: (x / 255 - mean[::-1]) / std[::-1],
         ),
         _mistake(

@@ -56,7 +56,8 @@ def run(
         raise Trouble(_explain(error, function)) from None
     for name, before in arguments.items():
         if isinstance(before, np.random.Generator):
-            if before.bit_generator.state == given[name].bit_generator.state:
+            unused = before.bit_generator.state == given[name].bit_generator.state
+            if unused and returned is not None:  # who returns None has not finished yet
                 raise Trouble(
                     f"it draws nothing from {name}: only so does a seed give the same again"
                 )

@@ -98,9 +98,9 @@ def avg_pool2d_forward(
 ) -> tuple[Array, AvgPoolCache]:
     r"""Return the mean of each window.
 
-    .. math:: y_{ncpq} = \frac{1}{m_{pq}} \sum_{ij} x_{n,c,\,ps+i-a,\,qs+j-a}
+    .. math:: y_{ncpq} = \frac{1}{d_{pq}} \sum_{ij} x_{n,c,\,ps+i-a,\,qs+j-a}
 
-    with stride s, padding a, and x = 0 outside. m is the number of pixels of the window that lie in
+    with stride s, padding a, and x = 0 outside. d is the number of pixels of the window that lie in
     the padded image or, without `count_include_pad`, in the image.
 
     Derived in tutorials/04_pooling.ipynb.
@@ -126,7 +126,7 @@ def avg_pool2d_forward(
 
 
 def avg_pool2d_backward(dy: Array, cache: AvgPoolCache) -> Array:
-    """Return dx: each pixel receives dy/m from every window that it lies in.
+    """Return dx: each pixel receives dy/d from every window that it lies in.
 
     Derived in tutorials/04_pooling.ipynb.
     """

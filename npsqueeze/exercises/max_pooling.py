@@ -1,4 +1,4 @@
-"""Exercises of notebook 04: max, average and global average pooling."""
+"""Exercises of notebook 04: max pooling, and what it shares with average pooling."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,8 +7,8 @@ import numpy as np
 
 from npsqueeze import functional, reference
 from npsqueeze.arrays import Array
-from npsqueeze.exercises.columns import CORNER, EMPTIED, TOO_LARGE, emptied
 from npsqueeze.exercises.exercise import Arguments, Exercise, Mistake, Trait, arrays
+from npsqueeze.exercises.padding import cutting_mistakes
 
 NOTEBOOK = "04_pooling.ipynb"
 OPTIONS = ("kernel_size", "stride", "padding", "ceil_mode")
@@ -27,7 +27,8 @@ SIZES = (
 )
 
 
-def _options(a: Arguments) -> tuple[Any, ...]:
+def options(a: Arguments) -> tuple[Any, ...]:
+    """Return kernel_size, stride, padding and ceil_mode."""
     return tuple(a[name] for name in OPTIONS)
 
 
@@ -59,33 +60,34 @@ COUNTS = {
 }
 
 
-def _cases(draw: np.random.Generator, ties: bool) -> list[Arguments]:
-    inputs = [draw.normal(size=shape) for shape, *_ in SIZES]
-    # all below zero, where padding with zeros shows
-    cases = [
-        {"x": x - 3 if padding else x}
-        | dict(zip(OPTIONS, (size, stride, padding, ceil_mode), strict=True))
-        for x, (_, size, stride, padding, ceil_mode) in zip(inputs, SIZES, strict=True)
-    ]
+def cases(draw: np.random.Generator, ties: bool) -> list[Arguments]:
+    """Return the arguments of a pooling for all `SIZES`, and with `ties` two more."""
+    result: list[Arguments] = []
+    for shape, *options_of_case in SIZES:
+        x = draw.normal(size=shape)
+        a = {"x": x} | dict(zip(OPTIONS, options_of_case, strict=True))
+        # all below zero, where padding with zeros shows
+        result.append(a | {"x": x - 3} if a["padding"] else a)
     if ties:
         # like the output of a ReLU: many zeros
         tied = np.maximum(draw.integers(-3, 3, (2, 3, 7, 7)), 0).astype(float)
-        cases += [{"x": tied} | dict(zip(OPTIONS, (3, 2, 0, False), strict=True))]
-        cases += [{"x": tied[:1]} | dict(zip(OPTIONS, (2, 2, 0, True), strict=True))]
-    return cases
+        result += [{"x": tied} | dict(zip(OPTIONS, (3, 2, 0, False), strict=True))]
+        result += [{"x": tied[:1]} | dict(zip(OPTIONS, (2, 2, 0, True), strict=True))]
+    return result
 
 
-def _with_dy(cases: list[Arguments], draw: np.random.Generator) -> list[Arguments]:
+def with_dy(cases: list[Arguments], draw: np.random.Generator) -> list[Arguments]:
+    """Return the cases with a gradient of y in front."""
     return [{"dy": draw.normal(size=reference.max_pool2d(*a.values()).shape)} | a for a in cases]
 
 
 Window = tuple[tuple[int, int, int, int], list[tuple[int, int]]]
 
 
-def _windows(a: Arguments) -> Iterator[Window]:
+def windows(a: Arguments) -> Iterator[Window]:
     """Yield the place (n, c, p, q) of each result, and the pixels (h, w) of its window."""
     _, _, height, width = a["x"].shape
-    size, stride, padding, ceil_mode = _options(a)
+    size, stride, padding, ceil_mode = options(a)
     rows, columns = (
         functional.output_size(extent, size, stride, padding, ceil_mode=ceil_mode)
         for extent in (height, width)
@@ -127,7 +129,7 @@ max_pool2d_forward = Exercise(
     notebook=NOTEBOOK,
     solution=functional.max_pool2d_forward,
     answer=reference.max_pool2d,
-    cases=_cases(np.random.default_rng(7), ties=False),
+    cases=cases(np.random.default_rng(7), ties=False),
     read=arrays("y", forward=True),
     traits=TRAITS[1:],
     counts=COUNTS,
@@ -178,7 +180,11 @@ max_pool2d_forward = Exercise(
         _forward_mistake(
             "at the upper and left border an index below 0 counts from the other end (x[-1] is the "
             "last row): leave those pixels out",
-            lambda a: _wrapped(a),
+            _wrapped,
+        ),
+        _forward_mistake(
+            "that is the maximum of the whole channel; one for each window is wanted",
+            lambda a: a["x"].max(axis=(2, 3)),
         ),
         _forward_mistake(
             "that is the minimum of each window",
@@ -198,10 +204,10 @@ max_pool2d_forward = Exercise(
 )
 
 
-def _routed(a: Arguments, share: Callable[[Array, Array], Array]) -> Array:
+def routed(a: Arguments, share: Callable[[Array, Array], Array]) -> Array:
     """Return dx where each window gives its pixels dy times a share of its values and places."""
     dx = np.zeros_like(a["x"])
-    for (n, c, p, q), pixels in _windows(a):
+    for (n, c, p, q), pixels in windows(a):
         values = np.array([a["x"][n, c, h, w] for h, w in pixels])
         for (h, w), part in zip(pixels, share(values, np.arange(len(values))), strict=True):
             dx[n, c, h, w] += part * a["dy"][n, c, p, q]
@@ -211,7 +217,7 @@ def _routed(a: Arguments, share: Callable[[Array, Array], Array]) -> Array:
 def _assigned(a: Arguments) -> Array:
     """Return dx with = instead of +=, window after window."""
     dx = np.zeros_like(a["x"])
-    for (n, c, p, q), pixels in _windows(a):
+    for (n, c, p, q), pixels in windows(a):
         dx[n, c][max(pixels, key=lambda pixel: a["x"][n, c][pixel])] = a["dy"][n, c, p, q]
     return dx
 
@@ -219,7 +225,7 @@ def _assigned(a: Arguments) -> Array:
 def _assigned_first(a: Arguments) -> Array:
     """Return dx where of several windows the first one counts."""
     dx, taken = np.zeros_like(a["x"]), np.zeros_like(a["x"], bool)
-    for (n, c, p, q), pixels in _windows(a):
+    for (n, c, p, q), pixels in windows(a):
         place = n, c, *max(pixels, key=lambda pixel: a["x"][n, c][pixel])
         if not taken[place]:
             dx[place], taken[place] = a["dy"][n, c, p, q], True
@@ -227,49 +233,38 @@ def _assigned_first(a: Arguments) -> Array:
 
 
 def _dx_mistake(meaning: str, share: Callable[[Array, Array], Array]) -> Mistake:
-    return Mistake(meaning, lambda a, _: {"dx": _routed(a, share)})
+    return Mistake(meaning, lambda a, _: {"dx": routed(a, share)})
 
 
-def _beyond(a: Arguments, share: Callable[[Array, Array], Array]) -> Array:
+def beyond(a: Arguments, share: Callable[[Array, Array], Array]) -> Array:
     """Return dx of the padded image."""
     edges = (0, 0), (0, 0), *2 * ((a["padding"],) * 2,)
     padded = np.pad(a["x"], edges, constant_values=-np.inf)
-    return _routed(a | {"x": padded, "padding": 0}, share)
-
-
-def _padding_mistakes(share: Callable[[Array, Array], Array]) -> tuple[Mistake, ...]:
-    """Return the mistakes of cutting the padding off dx not at all, or wrongly."""
-
-    def corner(a: Arguments, right: Array) -> Array:
-        return _beyond(a, share)[:, :, : right.shape[2], : right.shape[3]]
-
-    return (
-        Mistake(TOO_LARGE, lambda a, _: {"dx": _beyond(a, share)}),
-        Mistake(CORNER, lambda a, right: {"dx": corner(a, right["dx"])}),
-        Mistake(EMPTIED, lambda a, right: {"dx": emptied(a, right["dx"])}),
-    )
+    return routed(a | {"x": padded, "padding": 0}, share)
 
 
 def _without_corner(a: Arguments) -> Array:
     """Return dx where a place within the window is taken for one within the image."""
     dx = np.zeros_like(a["x"])
-    for (n, c, p, q), pixels in _windows(a):
+    for (n, c, p, q), pixels in windows(a):
         h, w = max(pixels, key=lambda pixel: a["x"][n, c][pixel])
         dx[n, c, h - pixels[0][0], w - pixels[0][1]] += a["dy"][n, c, p, q]
     return dx
 
 
-def _loss(forward: Callable[..., Any]) -> Callable[[Arguments], tuple[Any, list[Array]]]:
+def loss(forward: Callable[..., Any]) -> Callable[[Arguments], tuple[Any, list[Array]]]:
+    """Return the maker of the loss Σ dy·y for the arguments of a case, and of its inputs."""
+
     def function(a: Arguments) -> tuple[Any, list[Array]]:
-        options = _options(a) if "kernel_size" in a else ()
-        return lambda x: float(np.sum(a["dy"] * forward(x, *options)[0])), [a["x"]]
+        given = options(a) if "kernel_size" in a else ()
+        return lambda x: float(np.sum(a["dy"] * forward(x, *given)[0])), [a["x"]]
 
     return function
 
 
 ADD = (
-    "where windows overlap only one of them counts: a pixel can be the maximum of several, so add "
-    "(+=; with arrays as indices np.add.at, since dx[rows, columns] += adds once to each place)"
+    "where windows overlap only one of them counts: a pixel may win in several, so add (+= in a "
+    "loop; np.add.at with index arrays)"
 )
 
 max_pool2d_backward = Exercise(
@@ -277,12 +272,12 @@ max_pool2d_backward = Exercise(
     notebook=NOTEBOOK,
     solution=functional.max_pool2d_backward,
     answer=reference.max_pool2d_backward,
-    cases=_with_dy(_cases(np.random.default_rng(8), ties=True), np.random.default_rng(9)),
+    cases=with_dy(cases(np.random.default_rng(8), ties=True), np.random.default_rng(9)),
     read=arrays("dx"),
     traits=TRAITS,
     counts=COUNTS,
-    cache=lambda a: functional.max_pool2d_forward(a["x"], *_options(a))[1],
-    function=_loss(functional.max_pool2d_forward),
+    cache=lambda a: functional.max_pool2d_forward(a["x"], *options(a))[1],
+    function=loss(functional.max_pool2d_forward),
     mistakes=(
         _dx_mistake(
             "ties: both maxima got the gradient (so a tie doubles it); the first one in row-major "
@@ -301,7 +296,9 @@ max_pool2d_backward = Exercise(
         ),
         Mistake(ADD, lambda a, _: {"dx": _assigned(a)}),
         Mistake(ADD, lambda a, _: {"dx": _assigned_first(a)}),
-        *_padding_mistakes(lambda values, places: places == values.argmax()),
+        *cutting_mistakes(
+            "dx", lambda a: beyond(a, lambda values, places: places == values.argmax())
+        ),
         Mistake(
             "the place within a window is taken for a place within the image: add the window's "
             "corner (p·stride - padding, q·stride - padding)",
@@ -316,11 +313,11 @@ max_pool2d_backward = Exercise(
             lambda values, _: np.ones_like(values) / len(values),
         ),
         _dx_mistake(
-            "the gradient goes to the first pixel of each window; it goes to the maximum",
+            "the gradient goes to the first pixel of each window; it belongs to the maximum",
             lambda values, places: places == 0,
         ),
         _dx_mistake(
-            "the gradient goes to the minimum; it goes to the maximum",
+            "the gradient goes to the minimum; it belongs to the maximum",
             lambda values, places: places == values.argmin(),
         ),
         _dx_mistake(
@@ -328,9 +325,9 @@ max_pool2d_backward = Exercise(
             lambda values, places: values.max() * (places == values.argmax()),
         ),
         Mistake(
-            "that is where dy goes, not dy: multiply by it",
+            "there is 1 where dy belongs: multiply by dy",
             lambda a, _: {
-                "dx": _routed(a | {"dy": np.ones_like(a["dy"])}, lambda v, i: i == v.argmax())
+                "dx": routed(a | {"dy": np.ones_like(a["dy"])}, lambda v, i: i == v.argmax())
             },
         ),
     ),
@@ -345,134 +342,4 @@ max_pool2d_backward = Exercise(
     ),
 )
 
-
-def _average_mistake(meaning: str, divisor: Callable[[Arguments, int], float]) -> Mistake:
-    """Return the mistake of another divisor, of the arguments and the pixels inside the image."""
-
-    def wrong(a: Arguments, _: object) -> dict[str, Array]:
-        return {"dx": _routed(a, lambda values, _: np.ones_like(values) / divisor(a, len(values)))}
-
-    return Mistake(meaning, wrong)
-
-
-def _average_assigned(a: Arguments) -> Array:
-    dx = np.zeros_like(a["x"])
-    divisors = functional.avg_pool2d_forward(a["x"], *_options(a))[1].divisor
-    for (n, c, p, q), pixels in _windows(a):
-        for h, w in pixels:
-            dx[n, c, h, w] = a["dy"][n, c, p, q] / divisors[p, q]
-    return dx
-
-
-avg_pool2d_backward = Exercise(
-    name="avg_pool2d_backward",
-    notebook=NOTEBOOK,
-    solution=functional.avg_pool2d_backward,
-    answer=reference.avg_pool2d_backward,
-    cases=_with_dy(_cases(np.random.default_rng(10), ties=False), np.random.default_rng(11)),
-    read=arrays("dx"),
-    traits=TRAITS[1:],
-    counts=COUNTS,
-    cache=lambda a: functional.avg_pool2d_forward(a["x"], *_options(a))[1],
-    function=_loss(functional.avg_pool2d_forward),
-    mistakes=(
-        _average_mistake(
-            "it is not divided: each of the k² pixels has the weight 1/k² in the mean",
-            lambda a, inside: 1,
-        ),
-        _average_mistake(
-            "the divisor is always k²; a window that hangs over the padded image has fewer "
-            "pixels, and its mean was divided by these",
-            lambda a, inside: a["kernel_size"] ** 2,
-        ),
-        _average_mistake(
-            "the padding does not count in your divisor; here it does (count_include_pad)",
-            lambda a, inside: inside,
-        ),
-        Mistake(
-            "where windows overlap only the last one counts: add (+=), for a pixel counts in "
-            "several means",
-            lambda a, _: {"dx": _average_assigned(a)},
-        ),
-        *_padding_mistakes(lambda values, _: np.ones_like(values) / len(values)),
-        Mistake(
-            "only the maximum of each window got the gradient: that is max pooling",
-            lambda a, _: {"dx": _routed(a, lambda values, places: places == values.argmax())},
-        ),
-        _average_mistake(
-            "divided by k; a window has k² pixels", lambda a, inside: a["kernel_size"]
-        ),
-        _average_mistake("divided by k² twice", lambda a, inside: a["kernel_size"] ** 4),
-    ),
-    hints=(
-        "y[n, c, p, q] is the sum of its window divided by m: each pixel of the window has the "
-        "slope 1/m, so it receives dy[n, c, p, q]/m.",
-        "A pixel in several windows receives from each: add (+=).",
-        "m is the number of pixels of the window that lie in the padded image: k², but fewer "
-        "where it hangs over in ceil mode.",
-        "Keep a dx of the padded size, and cut the padding off at the end.",
-    ),
-)
-
-
-def _global_cases() -> list[Arguments]:
-    draw = np.random.default_rng(12)
-    shapes = ((3, 2, 4, 4), (3, 2, 4, 5), (1, 5, 3, 2), (2, 3, 1, 1))
-    return [{"dy": draw.normal(size=shape[:2]), "x": draw.normal(size=shape)} for shape in shapes]
-
-
-def _global_mistake(meaning: str, formula: Callable[[Array, Array], Array]) -> Mistake:
-    """Return the mistake of another formula of dy (N, C, 1, 1) and x."""
-    return Mistake(meaning, lambda a, _: {"dx": formula(a["dy"][:, :, None, None], a["x"])})
-
-
-global_avg_pool2d_backward = Exercise(
-    name="global_avg_pool2d_backward",
-    notebook=NOTEBOOK,
-    solution=functional.global_avg_pool2d_backward,
-    answer=reference.global_avg_pool2d_backward,
-    cases=_global_cases(),
-    read=arrays("dx"),
-    traits=(
-        Trait("channels larger than 1x1", "channels of 1x1", lambda a: a["x"][0, 0].size > 1),
-        *TRAITS[-2:],
-    ),
-    counts=COUNTS,
-    cache=lambda a: functional.global_avg_pool2d_forward(a["x"])[1],
-    function=_loss(functional.global_avg_pool2d_forward),
-    mistakes=(
-        _global_mistake(
-            "it is not divided: each pixel has the weight 1/(H·W) in the mean",
-            lambda dy, x: dy + np.zeros_like(x),
-        ),
-        _global_mistake(
-            "each pixel should get its share: the shape of x is wanted, the same number at all "
-            "pixels",
-            lambda dy, x: dy / x[0, 0].size,
-        ),
-        _global_mistake(
-            "divided by N·C·H·W; the mean was over H·W pixels",
-            lambda dy, x: dy / x.size + np.zeros_like(x),
-        ),
-        _global_mistake(
-            "dy is multiplied by x: the slope of a mean does not depend on x",
-            lambda dy, x: dy * x / x[0, 0].size,
-        ),
-        _global_mistake(
-            "only the first pixel of each channel gets a gradient; all of them entered the mean",
-            lambda dy, x: dy / x[0, 0].size * np.eye(1, x[0, 0].size).reshape(x[0, 0].shape),
-        ),
-    ),
-    hints=(
-        "y[n, c] is the sum of the channel's pixels divided by H·W: what is the slope of each?",
-        "Every pixel receives dy[n, c]/(H·W): give dy the shape (N, C, 1, 1) and broadcast it to "
-        "x's.",
-    ),
-)
-
-EXERCISES = (
-    max_pool2d_forward,
-    max_pool2d_backward,
-    avg_pool2d_backward,
-    global_avg_pool2d_backward,
-)
+EXERCISES = (max_pool2d_forward, max_pool2d_backward)

@@ -6,6 +6,7 @@ logits = model.forward(x)
 """
 
 from npsqueeze import data, functional, init, layers, optim, reference, schedules
+from npsqueeze.engine import Plan, compile  # noqa: A004 (as PyTorch calls it)
 from npsqueeze.errors import CheckpointError, DataError, GradientError, TrainingError
 from npsqueeze.evaluation import evaluate
 from npsqueeze.gradient_check import gradcheck, gradcheck_directional, gradcheck_model
@@ -20,9 +21,11 @@ __all__ = [
     "CheckpointError",
     "DataError",
     "GradientError",
+    "Plan",
     "SqueezeNet",
     "TrainingError",
     "__version__",
+    "compile",
     "data",
     "evaluate",
     "functional",

@@ -14,7 +14,7 @@ import numpy as np
 from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
 from npsqueeze import kernels
 from npsqueeze.arrays import Array
-from npsqueeze.engine.tensors import Tensor
+from npsqueeze.engine.tensors import Tensor, in_tiles, whole_tiles
 from npsqueeze.functional.windows import Windows
 from npsqueeze.generators import DROPOUT
 from npsqueeze.layers import BatchNorm2d, Dropout, MaxPool2d
@@ -102,12 +102,12 @@ class Convolution(Step):
 
     def forward(self, n: int, training: bool) -> None:
         """Pack the weights, and convolve."""
-        x, y, pixels = self.x, self.y, self.y.pixels(n)
+        x, y, rows = self.x, self.y, whole_tiles(self.y.pixels(n))
         for each in self.forwards:
             each.pack()
             kernels.convolve(
-                x.data, self.rows[:pixels], each.taps, each.weights, each.biases,
-                y.data, self.places[:pixels], each.first_column, self.relu, False, y.data, False,
+                x.data, self.rows[:rows], each.taps, each.weights, each.biases,
+                y.data, self.places[:rows], each.first_column, self.relu, False, y.data, False,
             )  # fmt: skip
 
     def backward(self, n: int) -> None:
@@ -115,7 +115,7 @@ class Convolution(Step):
         x, y, pixels = self.x, self.y, self.y.pixels(n)
         for each in self.forwards:
             kernels.weight_gradient(
-                x.data, each.taps, self.rows[:pixels], y.grad, self.places[:pixels],
+                x.data, each.tap_rows, self.rows[:pixels], y.grad, self.places[:pixels],
                 each.first_column, each.dw, each.db,
             )  # fmt: skip
             each.add_gradients()
@@ -124,10 +124,10 @@ class Convolution(Step):
         back = self.backwards
         back.pack()
         adds, gates = self.duties(x)
-        x_pixels = x.pixels(n)
+        rows = whole_tiles(x.pixels(n))
         kernels.convolve(
-            y.grad, self.places[:x_pixels], back.taps, back.weights, self.no_bias,
-            x.grad, self.x_places[:x_pixels], 0, False, adds, x.data, gates,
+            y.grad, self.places[:rows], back.taps, back.weights, self.no_bias,
+            x.grad, self.x_places[:rows], 0, False, adds, x.data, gates,
         )  # fmt: skip
 
     def macs(self) -> int:
@@ -141,6 +141,7 @@ class ForwardPass:
     def __init__(self, branch: Branch, x: Tensor, y: Tensor) -> None:
         self.branch, self.first_column = branch, y.part_starts[branch.part]
         self.taps = x.taps(branch.kernel, x.channel_places)
+        self.tap_rows = in_tiles(self.taps, 0)
         weight = branch.weight.data
         filters, inputs = len(weight), weight[0].size
         columns = y.part_starts[branch.part + 1] - self.first_column
@@ -152,7 +153,7 @@ class ForwardPass:
         self.weights = np.zeros(self.sources.size, x.dtype)
         self.biases = np.zeros(columns, x.dtype)
         shares = max(1, min(GRADIENT_TASKS * lanes // columns, y.pixels(y.shape[0]) // 64))
-        self.dw = np.zeros((shares, inputs, columns), x.dtype)
+        self.dw = np.zeros((shares, len(self.tap_rows), columns), x.dtype)
         self.db = np.zeros((shares, columns), x.dtype)
         # and back: where in (taps, columns) each weight's gradient is
         self.targets = np.empty(weight.size, np.int64)
@@ -287,11 +288,13 @@ class MaxPooling(Step):
         for o, (p, q) in enumerate(np.ndindex(*y.shape[2:])):
             taps = [(p * sh + i - top, q * sw + j - left) for i in range(kh) for j in range(kw)]
             inside = [0 <= h < height and 0 <= w < width for h, w in taps]
-            first = taps[inside.index(True)]
-            windows.append([tap if ok else first for tap, ok in zip(taps, inside, strict=True)])
-            for tap, (h, w) in enumerate(taps):
-                if inside[tap]:
-                    covering[h * width + w].append((o, tap))
+            first = inside.index(True)  # it stands at every place outside, so at number 0 too
+            windows.append(
+                [tap if ok else taps[first] for tap, ok in zip(taps, inside, strict=True)]
+            )
+            for number, (h, w) in enumerate(taps):
+                if inside[number]:
+                    covering[h * width + w].append((o, 0 if number == first else number))
         places = np.array(windows) + x.border
         self.offsets = places[..., 0] * x.row + places[..., 1] * x.channels
         most = max(map(len, covering))

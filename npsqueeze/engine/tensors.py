@@ -9,6 +9,18 @@ import numpy.typing as npt
 from npsqueeze.arrays import Array
 
 VECTOR_BYTES = 64
+TILE_ROWS = 6
+
+
+def in_tiles(offsets: Array, last: int) -> Array:
+    """Return the offsets, filled up with the `last` one to whole tiles."""
+    missing = -len(offsets) % TILE_ROWS
+    return np.concatenate([offsets, np.full(missing, last, offsets.dtype)])
+
+
+def whole_tiles(count: int) -> int:
+    """Return the number of rows of the tiles that hold `count` rows."""
+    return count + -count % TILE_ROWS
 
 
 class Tensor:
@@ -91,7 +103,8 @@ class Tensor:
         n, h, w = np.ogrid[: self.shape[0], :height, :width]
         rows = (self.border + h * stride[0]) * self.row
         columns = (self.border + w * stride[1]) * self.channels
-        return np.ascontiguousarray((n * self.image + rows + columns).ravel())
+        offsets = (n * self.image + rows + columns).ravel()
+        return in_tiles(offsets, self.shape[0] * self.image)
 
     def taps(self, kernel: list[tuple[int, int]], channels: npt.ArrayLike) -> Array:
         """Return the offset, from a pixel, of each channel of each neighbour (down, right)."""
@@ -100,7 +113,7 @@ class Tensor:
 
     def allocate(self, training: bool) -> None:
         """Get the memory; all is zero, and the border stays so."""
-        size = self.shape[0] * self.image
+        size = self.shape[0] * self.image + self.channels  # a last pixel for what nobody reads
         self.data = np.zeros(size, self.dtype)
         if training and self.has_gradient and self.lender is None:
             self.grad = np.zeros(size, self.dtype)
@@ -109,7 +122,8 @@ class Tensor:
         """View n images of `data` or `grad` as (n, H, W, channels), without the border."""
         _, _, height, width = self.shape
         edge = self.border
-        whole = array.reshape(self.shape[0], height + 2 * edge, width + 2 * edge, self.channels)
+        whole = array[: self.shape[0] * self.image]
+        whole = whole.reshape(self.shape[0], height + 2 * edge, width + 2 * edge, self.channels)
         return whole[:n, edge : edge + height, edge : edge + width]
 
     def write(self, array: Array, x: Array) -> None:

@@ -36,6 +36,9 @@ def convolve(
 ) -> None:  # fmt: skip
     """Write y[places[r] + first_column + f] = Σ_t x[rows[r] + terms[t]]·w[t, f] + bias[f].
 
+    The rows make whole tiles, that is a multiple of six: those too many go to a place that nobody
+    reads.
+
     Parameters
     ----------
     x, y, gate : one-dimensional
@@ -53,54 +56,33 @@ def convolve(
     groups = min(panels, ceil_divide(MIN_TASKS, blocks))
     group_size = ceil_divide(panels, groups)
     for task in prange(blocks * groups):
-        first = task // groups * BLOCK_ROWS
-        end = min(first + BLOCK_ROWS, rows.size)
+        first_row = task // groups * BLOCK_ROWS
         first_panel = task % groups * group_size
         for panel in range(first_panel, min(first_panel + group_size, panels)):
             column = first_column + panel * width
             shift = load(bias, panel * width)
-            for row in range(first, end, TILE_ROWS):
+            for row in range(first_row, min(first_row + BLOCK_ROWS, rows.size), TILE_ROWS):
                 sum0, sum1, sum2, sum3, sum4, sum5 = tile(
-                    x, rows, row, end, terms, 0, count, w, panel * count * width
+                    x, rows, row, terms, 0, count, w, panel * count * width
                 )
-                here = min(TILE_ROWS, end - row)
-                if here > 0:
-                    finish(y, places[row] + column, add(sum0, shift), relu, accumulate, gate, gated)
-                if here > 1:
+                for i, total in enumerate((sum0, sum1, sum2, sum3, sum4, sum5)):
                     finish(
-                        y, places[row + 1] + column, add(sum1, shift), relu, accumulate, gate, gated
-                    )
-                if here > 2:
-                    finish(
-                        y, places[row + 2] + column, add(sum2, shift), relu, accumulate, gate, gated
-                    )
-                if here > 3:
-                    finish(
-                        y, places[row + 3] + column, add(sum3, shift), relu, accumulate, gate, gated
-                    )
-                if here > 4:
-                    finish(
-                        y, places[row + 4] + column, add(sum4, shift), relu, accumulate, gate, gated
-                    )
-                if here > 5:
-                    finish(
-                        y, places[row + 5] + column, add(sum5, shift), relu, accumulate, gate, gated
-                    )
+                        y, places[row + i] + column, add(total, shift),
+                        relu, accumulate, gate, gated,
+                    )  # fmt: skip
 
 
 @kernel()
 def tile(
-    x: Array, rows: Array, first: int, end: int,
-    terms: Array, first_term: int, count: int, w: Array, start: int,
-) -> tuple[Array, Array, Array, Array, Array, Array]:  # fmt: skip
-    """Return six vectors of sums; beyond the end of the rows, the last one repeats."""
-    last, width = end - 1, lanes(w)
-    row0, row1, row2 = rows[first], rows[min(first + 1, last)], rows[min(first + 2, last)]
-    row3, row4 = rows[min(first + 3, last)], rows[min(first + 4, last)]
-    row5 = rows[min(first + 5, last)]
+    x: Array, rows: Array, row: int, terms: Array, first: int, count: int, w: Array, start: int
+) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """Return the sums over terms[first : first + count] of the six rows from `row` on."""
+    width = lanes(w)
+    row0, row1, row2 = rows[row], rows[row + 1], rows[row + 2]
+    row3, row4, row5 = rows[row + 3], rows[row + 4], rows[row + 5]
     sum0, sum1, sum2, sum3, sum4, sum5 = zeros(w), zeros(w), zeros(w), zeros(w), zeros(w), zeros(w)
     for t in range(count):
-        term, vector = terms[first_term + t], load(w, start + t * width)
+        term, vector = terms[first + t], load(w, start + t * width)
         sum0 = fma(broadcast(x, row0 + term), vector, sum0)
         sum1 = fma(broadcast(x, row1 + term), vector, sum1)
         sum2 = fma(broadcast(x, row2 + term), vector, sum2)
@@ -138,7 +120,7 @@ def weight_gradient(
     Parameters
     ----------
     x, dy : one-dimensional
-    taps : (taps,) offsets
+    taps : (taps,) offsets, in whole tiles
     pixels, places : (pixels,) offsets of the windows' first pixels in x, and of the pixels of dy
     dw : (shares, taps, channels)
     db : (shares, channels)
@@ -162,22 +144,14 @@ def weight_gradient(
                 total = add(total, vector)
                 store(packed, p * width, vector)
             for k in range(0, count, TILE_ROWS):
-                sum0, sum1, sum2, sum3, sum4, sum5 = tile(
-                    x, taps, k, count, pixels, first, size, packed, 0
-                )
-                here, place = min(TILE_ROWS, count - k), target + k * channels
-                if here > 0:
-                    accumulate(flat_dw, place, sum0)
-                if here > 1:
-                    accumulate(flat_dw, place + channels, sum1)
-                if here > 2:
-                    accumulate(flat_dw, place + 2 * channels, sum2)
-                if here > 3:
-                    accumulate(flat_dw, place + 3 * channels, sum3)
-                if here > 4:
-                    accumulate(flat_dw, place + 4 * channels, sum4)
-                if here > 5:
-                    accumulate(flat_dw, place + 5 * channels, sum5)
+                sum0, sum1, sum2, sum3, sum4, sum5 = tile(x, taps, k, pixels, first, size, packed, 0)
+                place = target + k * channels
+                accumulate(flat_dw, place, sum0)
+                accumulate(flat_dw, place + channels, sum1)
+                accumulate(flat_dw, place + 2 * channels, sum2)
+                accumulate(flat_dw, place + 3 * channels, sum3)
+                accumulate(flat_dw, place + 4 * channels, sum4)
+                accumulate(flat_dw, place + 5 * channels, sum5)
         store(flat_db, share * channels + column, total)
 
 

@@ -39,7 +39,7 @@ def max_pool(
             values = x[start + window[t] : start + window[t] + channels]
             for c in range(channels):
                 value = values[c]
-                wins = (value > best[c]) | (value != value)
+                wins = (value > best[c]) | ((value != value) & (best[c] == best[c]))
                 best[c] = value if wins else best[c]
                 winners[c] = np.uint8(t) if wins else winners[c]
 

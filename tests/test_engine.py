@@ -20,6 +20,7 @@ FAMILY: list[tuple[str, int, int, dict[str, Any]]] = [
     ("cifar", 3, 32, {"batch_norm": True, "bypass": "complex", "dropout": 0.3}),
     ("cifar", 2, 32, {"head": "linear", "expand": {1: 0.5, 3: 0.25, 5: 0.25}, "width": 0.37}),
     ("cifar", 1, 47, {"bypass": "complex", "width": 0.5, "expand": {3: 1.0}}),
+    ("cifar", 2, 32, {"bypass": "complex", "width": 0.1, "batch_norm": True, "dropout": 0.0}),
     ("1.0", 1, 61, {"width": 0.25}),
     ("1.1", 2, 47, {"batch_norm": True, "width": 0.25}),
     ("1.1", 1, 64, {"stem": (8, 5, 2, 2), "pool_after": (2,), "width": 0.25, "final_relu": True}),
@@ -169,6 +170,21 @@ def test_an_unknown_layer_is_computed_as_without_the_engine() -> None:
     plan.backward(dlogits)
     for a, b in zip(model.parameters(), planned.parameters(), strict=True):
         np.testing.assert_allclose(b.grad, a.grad, atol=1e-12)
+
+
+def test_a_bypass_between_channels_at_different_places_is_computed_as_without_it() -> None:
+    options = {"bypass": "simple", "width": 0.3, "stem": (128, 3, 1, 1)}
+    model, planned = pair("cifar", np.float64, options)
+    x, dlogits = batch(2, 32, np.float64)
+    with pytest.warns(UserWarning, match="does not know features.3:"):
+        plan = nps.compile(planned, x.shape)
+    model.eval()
+    planned.eval()
+    np.testing.assert_allclose(plan.forward(x), model.forward(x), atol=1e-11)
+    model.backward(dlogits)
+    plan.backward(dlogits)
+    for a, b in zip(model.parameters(), planned.parameters(), strict=True):
+        np.testing.assert_allclose(b.grad, a.grad, atol=1e-10 * np.abs(a.grad).max())
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from npsqueeze.engine.plan import Plan
 from npsqueeze.engine.steps import (
     Addition,
@@ -77,8 +79,8 @@ class _Compiler:
             if isinstance(layer, Conv2d) and layer.groups == 1 and self._can_go_back(layer):
                 norm = self._next(layers, BatchNorm2d)
                 relu = self._next(layers, ReLU)
-                self._convolve(name, self.x, {"": layer}, norm, relu is not None)
-            elif isinstance(layer, Fire):
+                self._convolve(name, self.x, [layer], norm, relu is not None)
+            elif isinstance(layer, Fire) and self._can_bypass(layer):
                 self._fire(name, layer)
             elif isinstance(layer, MaxPool2d):
                 y = self._tensor(name, layer.output_shape(self.x.shape), self.x.parts)
@@ -106,6 +108,13 @@ class _Compiler:
         """Tell whether the gradient of the layer's input is a convolution too, or not needed."""
         return layer.windows.stride == (1, 1) or not self.x.has_gradient
 
+    def _can_bypass(self, fire: Fire) -> bool:
+        """Tell whether a simple bypass finds the channels of x and y at the same places."""
+        parts = [len(layer.weight.data) for layer in _branches(fire).values()]
+        y = self._tensor("", fire.output_shape(self.x.shape), parts)
+        same = np.array_equal(self.x.channel_places, y.channel_places)
+        return fire.bypass != "simple" or (same and self.x.channels == y.channels)
+
     def _next(self, layers: list[tuple[str, Module]], kind: type) -> Any:
         """Take the next layer if it is of this kind."""
         return layers.pop(0)[1] if layers and isinstance(layers[0][1], kind) else None
@@ -123,17 +132,21 @@ class _Compiler:
         self.x = y
 
     def _convolve(
-        self, name: str, x: Tensor, layers: dict[str, Conv2d], norm: Any, relu: bool
-    ) -> Tensor:
-        """Append convolutions of x side by side, their normalisation and ReLU; return the result."""
-        filters = [len(layer.weight.data) for layer in layers.values()]
-        shape = next(iter(layers.values())).output_shape(x.shape)
+        self, name: str, x: Tensor, layers: Sequence[Conv2d], norm: Any, relu: bool,
+        parts: Sequence[int] | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Append convolutions of x side by side, their normalisation and ReLU; return the result.
+
+        Each writes one part of the result; a single one may write `parts` of other sizes.
+        """
+        filters = [len(layer.weight.data) for layer in layers]
+        shape = layers[0].output_shape(x.shape)
         shape = (shape[0], sum(filters), *shape[2:])
         branches = [
-            Branch(layer.weight, layer.bias, layer.windows, part)
-            for part, layer in enumerate(layers.values())
+            Branch(layer.weight, layer.bias, layer.windows, None if parts else part)
+            for part, layer in enumerate(layers)
         ]
-        y = self._tensor(name, shape, filters)
+        y = self._tensor(name, shape, parts or filters)
         self._add(Convolution(name, x, y, branches, relu and norm is None), y)
         if norm is None:
             return y
@@ -145,26 +158,28 @@ class _Compiler:
     def _fire(self, name: str, fire: Fire) -> None:
         """Append the steps of a Fire module."""
         x, layers = self.x, fire.layers
-        self._convolve(
-            f"{name}.squeeze", x, {"": layers["squeeze"]}, layers.get("squeeze_norm"), True  # type: ignore[dict-item]
+        squeeze: Any = layers["squeeze"]
+        squeezed = self._convolve(
+            f"{name}.squeeze", x, [squeeze], layers.get("squeeze_norm"), relu=True
         )
-        branches = {key: each for key, each in layers.items() if isinstance(each, Conv2d)}
-        branches = {key: each for key, each in branches.items() if key.startswith("expand")}
+        expand = list(_branches(fire).values())
         expanded = self._convolve(
-            f"{name}.expand", self.x, branches, layers.get("expand_norm"), True
+            f"{name}.expand", squeezed, expand, layers.get("expand_norm"), relu=True
         )
         if fire.bypass == "none":
             return
-        other = x
-        if fire.bypass == "complex":
-            other = self._convolve(f"{name}.bypass", x, {"": layers["bypass"]}, None, False)  # type: ignore[dict-item]
+        other, bypass = x, layers.get("bypass")
+        if isinstance(bypass, Conv2d):
+            other = self._convolve(
+                f"{name}.bypass", x, [bypass], norm=None, relu=False, parts=expanded.parts
+            )
         y = self._tensor(f"{name} sum", expanded.shape, expanded.parts)
         self._add(Addition(f"{name} sum", expanded, other, y), y)
 
     def _linear(self, name: str, layer: Linear) -> None:
         """Append a linear layer: a convolution of an image of one pixel."""
         y = self._tensor(name, (self.x.shape[0], len(layer.weight.data), 1, 1), (len(layer.weight.data),))
-        branch = Branch(_AsImage(layer.weight), layer.bias, POINTWISE, 0)  # type: ignore[arg-type]
+        branch = Branch(_AsImage(layer.weight), layer.bias, POINTWISE)  # type: ignore[arg-type]
         self._add(Convolution(name, self.x, y, [branch], relu=False), y)
 
     def _taught(self, name: str, layer: Module) -> None:
@@ -172,6 +187,15 @@ class _Compiler:
         n, c, h, w = (*shape, 1, 1)[:4]
         y = self._tensor(name, (n, c, h, w), (c,))
         self._add(Taught(name, self.x, y, layer), y)
+
+
+def _branches(fire: Fire) -> dict[str, Conv2d]:
+    """Return the expand convolutions by name."""
+    return {
+        name: layer
+        for name, layer in fire.layers.items()
+        if isinstance(layer, Conv2d) and name.startswith("expand")
+    }
 
 
 class _AsImage:

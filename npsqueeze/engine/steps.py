@@ -14,7 +14,7 @@ import numpy as np
 from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
 from npsqueeze import kernels
 from npsqueeze.arrays import Array
-from npsqueeze.engine.tensors import Tensor, in_tiles, whole_tiles
+from npsqueeze.engine.tensors import VECTOR_BYTES, Tensor, in_tiles, whole_tiles
 from npsqueeze.functional.windows import Windows
 from npsqueeze.generators import DROPOUT
 from npsqueeze.layers import BatchNorm2d, Dropout, MaxPool2d
@@ -59,12 +59,19 @@ class Step(ABC):
 
 
 class Branch(NamedTuple):
-    """One convolution into one part of y."""
+    """One convolution, into one part of y, or into all of it (None)."""
 
     weight: Parameter
     bias: Parameter | None
     windows: Windows
-    part: int
+    part: int | None = None
+
+    def columns(self, y: Tensor) -> tuple[int, int, Array]:
+        """Return its first channel in y's memory, how many there are, and where the filters are."""
+        if self.part is None:
+            return 0, y.channels, y.channel_places
+        first, end = y.part_starts[self.part : self.part + 2]
+        return first, end - first, np.arange(y.parts[self.part])
 
     @property
     def kernel(self) -> list[tuple[int, int]]:
@@ -139,17 +146,19 @@ class ForwardPass:
     """The tables of one branch for the forward pass and for the gradient of its weights."""
 
     def __init__(self, branch: Branch, x: Tensor, y: Tensor) -> None:
-        self.branch, self.first_column = branch, y.part_starts[branch.part]
+        self.branch = branch
+        self.first_column, columns, self.filters = branch.columns(y)
         self.taps = x.taps(branch.kernel, x.channel_places)
         self.tap_rows = in_tiles(self.taps, 0)
         weight = branch.weight.data
         filters, inputs = len(weight), weight[0].size
-        columns = y.part_starts[branch.part + 1] - self.first_column
-        lanes = columns if not y.in_vectors else 64 // y.dtype.itemsize
+        lanes = VECTOR_BYTES // y.dtype.itemsize
         # places in the weights (F, C, kh·kw), in the order (kh·kw, C, F) of taps and columns
         order = np.arange(weight.size).reshape(filters, weight.shape[1], -1).transpose(2, 1, 0)
         order = order.reshape(inputs, filters)
-        self.sources = _panels(order, columns, lanes)
+        filled = np.full((inputs, columns), -1, np.int64)
+        filled[:, self.filters] = order
+        self.sources = _panels(filled, lanes)
         self.weights = np.zeros(self.sources.size, x.dtype)
         self.biases = np.zeros(columns, x.dtype)
         shares = max(1, min(GRADIENT_TASKS * lanes // columns, y.pixels(y.shape[0]) // 64))
@@ -157,14 +166,13 @@ class ForwardPass:
         self.db = np.zeros((shares, columns), x.dtype)
         # and back: where in (taps, columns) each weight's gradient is
         self.targets = np.empty(weight.size, np.int64)
-        tap, filter_ = np.divmod(np.arange(weight.size), filters)
-        self.targets[order.ravel()] = tap * columns + filter_
+        self.targets[order] = np.arange(inputs)[:, None] * columns + self.filters
 
     def pack(self) -> None:
         """Bring the weights as they are now into the order of the tables."""
         kernels.gather(self.branch.weight.data.reshape(-1), self.sources, self.weights)
         if self.branch.bias is not None:
-            self.biases[: len(self.branch.bias.data)] = self.branch.bias.data
+            self.biases[self.filters] = self.branch.bias.data
 
     def add_gradients(self) -> None:
         """Add the sums over all shares to the gradients of the parameters."""
@@ -172,7 +180,7 @@ class ForwardPass:
         shares = self.dw.reshape(len(self.dw), -1)
         kernels.add_gathered(shares, self.targets, weight.grad.reshape(-1))
         if bias is not None:
-            bias.grad += self.db.sum(axis=0)[: len(bias.grad)]
+            bias.grad += self.db.sum(axis=0)[self.filters]
 
 
 class BackwardPass:
@@ -182,10 +190,10 @@ class BackwardPass:
         self.branches = branches
         taps, orders, start = [], [], 0
         for branch in branches:
-            first, weight = y.part_starts[branch.part], branch.weight.data
+            weight, (first, _, places) = branch.weight.data, branch.columns(y)
             filters, inputs = weight.shape[:2]
             turned = [(-down, -right) for down, right in branch.kernel]
-            taps.append(y.taps(turned, first + np.arange(filters)))
+            taps.append(y.taps(turned, first + places))
             # places in the weights (F, C, kh·kw), in the order (kh·kw, F, C) of taps and columns
             order = start + np.arange(weight.size).reshape(filters, inputs, -1).transpose(2, 0, 1)
             columns = np.full((len(taps[-1]), x.channels), -1)
@@ -193,7 +201,7 @@ class BackwardPass:
             orders.append(columns)
             start += weight.size
         self.taps = np.concatenate(taps)
-        self.sources = _panels(np.concatenate(orders), x.channels, 64 // x.dtype.itemsize)
+        self.sources = _panels(np.concatenate(orders), VECTOR_BYTES // x.dtype.itemsize)
         self.all_weights = np.empty(start, x.dtype)
         self.weights = np.empty(self.sources.size, x.dtype)
 
@@ -203,11 +211,9 @@ class BackwardPass:
         kernels.gather(self.all_weights, self.sources, self.weights)
 
 
-def _panels(order: Array, columns: int, lanes: int) -> Array:
-    """Return (terms, filters), filled up to whole vectors, as (panels, terms, lanes), flat."""
-    filled = np.full((len(order), columns), -1, np.int64)
-    filled[:, : order.shape[1]] = order
-    return np.ascontiguousarray(filled.reshape(len(order), -1, lanes).transpose(1, 0, 2)).ravel()
+def _panels(order: Array, lanes: int) -> Array:
+    """Return a matrix (terms, columns) as (panels, terms, lanes), flat."""
+    return order.reshape(len(order), -1, lanes).swapaxes(0, 1).ravel()
 
 
 class Normalisation(Step):

@@ -7,6 +7,7 @@ from typing import Any
 
 from npsqueeze import commands
 from npsqueeze.errors import GradientError, TrainingError
+from npsqueeze.evaluation import ENGINES
 from npsqueeze.functional.fire import BYPASSES
 from npsqueeze.init import SCHEMES
 from npsqueeze.models import VERSIONS
@@ -131,6 +132,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     for name in ("mean", "std"):
         add(name, _channels, "of the input, one number or three", metavar="R[,G,B]")
     add("seed", int, "of weights, order, augmentation and dropout")
+    recipe.add_argument(
+        "--engine", choices=ENGINES, help="the fast road or the taught one (default: compiled)"
+    )
     parser.add_argument(
         "--model", dest="version", choices=VERSIONS, help="which SqueezeNet (default: cifar)"
     )

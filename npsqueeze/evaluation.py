@@ -7,9 +7,12 @@ import numpy as np
 from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
 from npsqueeze.arrays import Array
 from npsqueeze.data import CIFAR10_MEAN, CIFAR10_STD, Channels, Dataset, evaluation_batches
+from npsqueeze.engine import Plan, compile  # noqa: A004 (as PyTorch calls it)
 from npsqueeze.models import SqueezeNet
 
 BATCH_SIZE = 100
+ENGINES = ("compiled", "layers")
+"""The fast road, a plan of the engine, and the taught one; they differ by rounding only."""
 
 
 class Evaluation(NamedTuple):
@@ -21,9 +24,15 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    model: SqueezeNet, dataset: Dataset, mean: Channels = CIFAR10_MEAN, std: Channels = CIFAR10_STD
+    model: SqueezeNet,
+    dataset: Dataset,
+    mean: Channels = CIFAR10_MEAN,
+    std: Channels = CIFAR10_STD,
+    engine: str = "compiled",
 ) -> Evaluation:
     """Run the model, in inference mode, over all pictures of a data set.
+
+    The engine is "compiled" or "layers".
 
     Raises
     ------
@@ -32,11 +41,15 @@ def evaluate(
         are too small.
     """
     check_dataset(model, dataset)
+    network: SqueezeNet | Plan = model
+    if engine == "compiled":
+        batch = min(BATCH_SIZE, len(dataset))
+        network = compile(model, (batch, *dataset.images.shape[1:]), training=False)
     was_training = model.training
     model.eval()
     try:
         logits = np.concatenate(
-            [model.forward(x) for x, _ in evaluation_batches(dataset, BATCH_SIZE, mean, std)]
+            [network.forward(x) for x, _ in evaluation_batches(dataset, BATCH_SIZE, mean, std)]
         )
     finally:
         model.train(was_training)

@@ -29,8 +29,9 @@ from npsqueeze.data import (
     normalize,
     training_batch,
 )
+from npsqueeze.engine import Plan, compile  # noqa: A004 (as PyTorch calls it)
 from npsqueeze.errors import TrainingError
-from npsqueeze.evaluation import Evaluation, check_dataset, evaluate
+from npsqueeze.evaluation import ENGINES, Evaluation, check_dataset, evaluate
 from npsqueeze.layers import Dropout
 from npsqueeze.models import SqueezeNet
 from npsqueeze.optim import SGD, AdamW, Optimizer
@@ -67,10 +68,13 @@ class Settings:
     mean: Channels = CIFAR10_MEAN
     std: Channels = CIFAR10_STD
     seed: int = 0
+    engine: str = "compiled"
 
     def __post_init__(self) -> None:
         if self.optimizer not in DEFAULT_LR:
             raise ValueError(f"optimizer: expected sgd or adamw, got {self.optimizer!r}")
+        if self.engine not in ENGINES:
+            raise ValueError(f"engine: expected {' or '.join(ENGINES)}, got {self.engine!r}")
         if self.lr is None:
             self._set("lr", DEFAULT_LR[self.optimizer])
         for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
@@ -221,13 +225,17 @@ class Trainer:
         self.model, self.train_set, self.test_set = model, train_set, test_set
         self.settings, self.report = settings, report
         self.optimizer = settings.build_optimizer(model)
+        self.network: SqueezeNet | Plan = model
+        if settings.engine == "compiled":
+            batch = min(settings.batch_size, len(train_set))
+            self.network = compile(model, (batch, *train_set.images.shape[1:]))
         self.progress = Progress()
         self.steps_per_epoch = batches_per_epoch(len(train_set), settings.batch_size)
         self.total_steps = settings.epochs * self.steps_per_epoch
 
     def fit(self, run: Run | None) -> History:
         """Train from where the progress stands to the end."""
-        progress, settings = self.progress, self.settings
+        progress = self.progress
         self._forget_earlier_use()
         evaluation = None
         with _stop_request() as stop, self._bar() as bar:
@@ -248,7 +256,7 @@ class Trainer:
                     self.report(f"stopped after step {progress.step}; saved in {run.folder}")
                     return History(progress.rows, None)
         if evaluation is None:  # resumed after its end
-            evaluation = evaluate(self.model, self.test_set, settings.mean, settings.std)
+            evaluation = self.evaluate()
         if run:
             try:
                 run.draw(progress.rows, evaluation.probabilities, self.test_set)
@@ -272,14 +280,14 @@ class Trainer:
             settings.schedule, settings.highest_lr, progress.step, self.total_steps, settings.warmup
         )
         self.model.train()
-        logits = self.model.forward(x)
+        logits = self.network.forward(x)
         loss, cache = F.softmax_cross_entropy_forward(logits, labels, settings.label_smoothing)
         if not math.isfinite(loss):
             raise TrainingError(
                 f"the loss is {loss} at step {progress.step + 1} of {self.total_steps} (learning "
                 f"rate {self.optimizer.lr:.3g}): start again with a smaller lr"
             )
-        self.model.backward(F.softmax_cross_entropy_backward(1.0, cache))
+        self.network.backward(F.softmax_cross_entropy_backward(1.0, cache))
         self.optimizer.step()
         self.optimizer.zero_grad()
         progress.step += 1
@@ -291,7 +299,7 @@ class Trainer:
     def close_epoch(self, pictures_per_second: float) -> Evaluation:
         """Evaluate, and turn the sums of the epoch into a row of metrics."""
         progress, settings = self.progress, self.settings
-        evaluation = evaluate(self.model, self.test_set, settings.mean, settings.std)
+        evaluation = self.evaluate()
         row = {
             "epoch": len(progress.rows) + 1,
             "learning_rate": self.optimizer.lr,
@@ -310,6 +318,11 @@ class Trainer:
             f"{row['pictures_per_second']:.0f} pictures/s"
         )
         return evaluation
+
+    def evaluate(self) -> Evaluation:
+        """Return how well the model does on the test pictures."""
+        settings = self.settings
+        return evaluate(self.model, self.test_set, settings.mean, settings.std, settings.engine)
 
     def arrays(self) -> dict[str, Any]:
         """Return the arrays of model and optimiser under distinct names."""

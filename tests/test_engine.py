@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -99,9 +98,9 @@ def test_a_plan_passes_the_gradient_check() -> None:
 
 
 @pytest.fixture
-def plan() -> Iterator[Plan]:
+def plan() -> Plan:
     model = nps.squeezenet("cifar", num_classes=7, seed=0, width=0.2, batch_norm=True, dropout=0.0)
-    yield nps.compile(model, (4, 3, 32, 32))
+    return nps.compile(model, (4, 3, 32, 32))
 
 
 def test_smaller_batches_need_no_new_plan(plan: Plan) -> None:
@@ -176,7 +175,7 @@ def test_a_bypass_between_channels_at_different_places_is_computed_as_without_it
     options = {"bypass": "simple", "width": 0.3, "stem": (128, 3, 1, 1)}
     model, planned = pair("cifar", np.float64, options)
     x, dlogits = batch(2, 32, np.float64)
-    with pytest.warns(UserWarning, match="does not know features.3:"):
+    with pytest.warns(UserWarning, match="does not know features.3"):
         plan = nps.compile(planned, x.shape)
     model.eval()
     planned.eval()
@@ -200,6 +199,16 @@ def test_a_bypass_between_channels_at_different_places_is_computed_as_without_it
 def test_a_plan_names_a_wrong_input(plan: Plan, x: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
         plan.forward(x)
+
+
+def test_a_plan_for_prediction_goes_forward_only(plan: Plan) -> None:
+    x = np.ascontiguousarray(batch(4, 32, np.float32)[0][..., :32])
+    short = nps.compile(plan.model, x.shape, training=False)
+    plan.model.eval()
+    np.testing.assert_array_equal(short.forward(x), plan.forward(x))
+    assert sum(t.bytes for t in short.tensors) < 0.6 * sum(t.bytes for t in plan.tensors)
+    with pytest.raises(RuntimeError, match="training=False"):
+        short.backward(np.zeros((4, 7), np.float32))
 
 
 def test_backward_wants_a_forward_pass_and_the_logits_shape(plan: Plan) -> None:

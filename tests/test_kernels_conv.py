@@ -37,7 +37,7 @@ def made(
     bias = Parameter(draw.normal(size=filters).astype(dtype))
     step = Convolution("step", x, y, [Branch(weight, bias, windows, 0)], relu=False)
     for tensor in (x, y):
-        tensor.allocate(training=True)
+        tensor.allocate()
     step.prepare()
     images = draw.normal(size=shape).astype(dtype)
     x.write(x.data, images)

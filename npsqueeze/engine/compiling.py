@@ -32,12 +32,15 @@ from npsqueeze.layers import (
     ReLU,
     Sequential,
 )
+from npsqueeze.models import SqueezeNet
 from npsqueeze.module import Shape
 
 POINTWISE = Windows((1, 1), (1, 1), (0, 0))
 
 
-def compile(model: Module, batch_shape: Shape) -> Plan:  # noqa: A001 (as PyTorch calls it)
+def compile(  # noqa: A001 (as PyTorch calls it)
+    model: Module, batch_shape: Shape, *, training: bool = True
+) -> Plan:
     """Turn a network into a plan for batches of a shape: the same results, faster.
 
     Parameters
@@ -46,6 +49,8 @@ def compile(model: Module, batch_shape: Shape) -> Plan:  # noqa: A001 (as PyTorc
         Its last layer must return (N, classes).
     batch_shape : (N, C, H, W)
         N is the largest batch that the plan will take.
+    training : bool
+        Whether the plan will go backwards, too; without, it needs half the memory.
 
     Returns
     -------
@@ -57,18 +62,19 @@ def compile(model: Module, batch_shape: Shape) -> Plan:  # noqa: A001 (as PyTorc
         If the shape does not suit the model.
     """
     model.output_shape(batch_shape)
-    return _Compiler(model, batch_shape).plan()
+    return _Compiler(model, batch_shape, training).plan()
 
 
 class _Compiler:
     """Walks through the layers, and keeps the tensor that the next one reads."""
 
-    def __init__(self, model: Module, shape: Shape) -> None:
+    def __init__(self, model: Module, shape: Shape, training: bool) -> None:
         self.model, self.dtype = model, model.parameters()[0].data.dtype
+        self.training = training
         self.steps: list[Step] = []
         self.tensors: list[Tensor] = []
         self.x = self._tensor("input", shape, (shape[1],))
-        self.x.in_vectors = self.x.has_gradient = False
+        self.x.in_vectors = self.x.has_gradient = False  # nobody asks for its gradient
 
     def plan(self) -> Plan:
         """Return the plan of all layers."""
@@ -102,7 +108,7 @@ class _Compiler:
                 f"the engine does not know {', '.join(unknown)}: computed as without it",
                 stacklevel=3,
             )
-        return Plan(self.model, self.steps, self.tensors)
+        return Plan(self.model, self.steps, self.tensors, self.training)
 
     def _can_go_back(self, layer: Conv2d) -> bool:
         """Tell whether the gradient of the layer's input is a convolution too, or not needed."""
@@ -121,7 +127,9 @@ class _Compiler:
 
     def _tensor(self, name: str, shape: Sequence[int], parts: Sequence[int]) -> Tensor:
         n, c, h, w = shape
-        return Tensor(name, (n, c, h, w), tuple(parts), self.dtype)
+        tensor = Tensor(name, (n, c, h, w), tuple(parts), self.dtype)
+        tensor.has_gradient = self.training
+        return tensor
 
     def _add(self, step: Step, y: Tensor) -> None:
         """Append a step, whose y the next one reads."""
@@ -178,7 +186,9 @@ class _Compiler:
 
     def _linear(self, name: str, layer: Linear) -> None:
         """Append a linear layer: a convolution of an image of one pixel."""
-        y = self._tensor(name, (self.x.shape[0], len(layer.weight.data), 1, 1), (len(layer.weight.data),))
+        y = self._tensor(
+            name, (self.x.shape[0], len(layer.weight.data), 1, 1), (len(layer.weight.data),)
+        )
         branch = Branch(_AsImage(layer.weight), layer.bias, POINTWISE)  # type: ignore[arg-type]
         self._add(Convolution(name, self.x, y, [branch], relu=False), y)
 
@@ -215,11 +225,11 @@ class _AsImage:
 
 def _flat(module: Module, prefix: str = "") -> Iterator[tuple[str, Module]]:
     """Yield the layers of a network in order, with their names."""
-    if isinstance(module, Sequential):
-        for name, layer in module.layers.items():
+    inner = {
+        name: member for name, member in module.members().items() if isinstance(member, Module)
+    }
+    if isinstance(module, Sequential | SqueezeNet):
+        for name, layer in inner.items():
             yield from _flat(layer, f"{prefix}{name}.")
-    elif hasattr(module, "features"):
-        yield from _flat(module.features, "features.")
-        yield from _flat(module.classifier, "classifier.")
     else:
         yield prefix.rstrip("."), module

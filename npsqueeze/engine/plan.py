@@ -17,12 +17,14 @@ class Plan:
     and follows `model.training`. The arrays that it returns are the caller's.
     """
 
-    def __init__(self, model: Module, steps: Sequence[Step], tensors: Sequence[Tensor]) -> None:
-        self.model, self.steps, self.tensors = model, steps, tensors
+    def __init__(
+        self, model: Module, steps: Sequence[Step], tensors: Sequence[Tensor], training: bool
+    ) -> None:
+        self.model, self.steps, self.tensors, self.training = model, steps, tensors, training
         self.x, self.logits = tensors[0], tensors[-1]
         self.images = 0
         for tensor in tensors:
-            tensor.allocate(training=True)
+            tensor.allocate()
         for step in steps:
             step.prepare()
 
@@ -53,10 +55,12 @@ class Plan:
         Raises
         ------
         RuntimeError
-            If there was no forward pass yet.
+            If there was no forward pass yet, or the plan is for prediction only.
         TypeError, ValueError
             If dlogits has not the type and the shape of the logits.
         """
+        if not self.training:
+            raise RuntimeError("Plan: it was compiled with training=False, and cannot go backwards")
         if not self.images:
             raise RuntimeError("Plan: backward needs a forward pass before it")
         dlogits = as_gradient(dlogits, (self.images, self.logits.shape[1]), self.x.dtype)

@@ -154,13 +154,15 @@ class ForwardPass:
         filters, inputs = len(weight), weight[0].size
         lanes = VECTOR_BYTES // y.dtype.itemsize
         # places in the weights (F, C, kh·kw), in the order (kh·kw, C, F) of taps and columns
-        order = np.arange(weight.size).reshape(filters, weight.shape[1], -1).transpose(2, 1, 0)
-        order = order.reshape(inputs, filters)
+        stored = np.arange(weight.size).reshape(filters, weight.shape[1], -1)
+        order = stored.transpose(2, 1, 0).reshape(inputs, filters)
         filled = np.full((inputs, columns), -1, np.int64)
         filled[:, self.filters] = order
         self.sources = _panels(filled, lanes)
         self.weights = np.zeros(self.sources.size, x.dtype)
         self.biases = np.zeros(columns, x.dtype)
+        if not y.has_gradient:
+            return
         shares = max(1, min(GRADIENT_TASKS * lanes // columns, y.pixels(y.shape[0]) // 64))
         self.dw = np.zeros((shares, len(self.tap_rows), columns), x.dtype)
         self.db = np.zeros((shares, columns), x.dtype)

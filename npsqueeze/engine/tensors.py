@@ -28,7 +28,7 @@ class Tensor:
 
     Memory is NHWC. Around each image lies a border of zeros, as wide as the padding of those who
     read it. The channels come in *parts*, one for each branch that writes into it (a concatenation
-    is nothing but that), and each part fills whole vectors: the channels that are too many are zero.
+    is nothing but that), and each part fills whole vectors: the channels too many are zero.
 
     Attributes
     ----------
@@ -111,11 +111,11 @@ class Tensor:
         steps = np.array([down * self.row + right * self.channels for down, right in kernel])
         return (steps[:, None] + np.asarray(channels)).ravel()
 
-    def allocate(self, training: bool) -> None:
+    def allocate(self) -> None:
         """Get the memory; all is zero, and the border stays so."""
         size = self.shape[0] * self.image + self.channels  # a last pixel for what nobody reads
         self.data = np.zeros(size, self.dtype)
-        if training and self.has_gradient and self.lender is None:
+        if self.has_gradient and self.lender is None:
             self.grad = np.zeros(size, self.dtype)
 
     def images(self, array: Array, n: int) -> Array:

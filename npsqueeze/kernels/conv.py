@@ -144,7 +144,9 @@ def weight_gradient(
                 total = add(total, vector)
                 store(packed, p * width, vector)
             for k in range(0, count, TILE_ROWS):
-                sum0, sum1, sum2, sum3, sum4, sum5 = tile(x, taps, k, pixels, first, size, packed, 0)
+                sum0, sum1, sum2, sum3, sum4, sum5 = tile(
+                    x, taps, k, pixels, first, size, packed, 0
+                )
                 place = target + k * channels
                 accumulate(flat_dw, place, sum0)
                 accumulate(flat_dw, place + channels, sum1)

@@ -31,7 +31,12 @@ def max_pool(
     """
     per_image, taps = windows.shape
     for o in prange(places.size):
-        start, place, window, winners = o // per_image * image, places[o], windows[o % per_image], winner[o]
+        start, place, window, winners = (
+            o // per_image * image,
+            places[o],
+            windows[o % per_image],
+            winner[o],
+        )
         best = y[place : place + channels]
         best[:] = x[start + window[0] : start + window[0] + channels]
         winners[:] = 0
@@ -97,9 +102,9 @@ def send_pixels(
     dy: Array, places: Array, dx: Array, pixels: Array, channels: int,
     x: Array, accumulate: bool, gated: bool,
 ) -> None:  # fmt: skip
-    """Write dy to dx, or add it; where `gated`, zero where x, which has dx's places, is not positive.
+    """Write dy to dx, or add it; where `gated`, zero where x is not positive.
 
-    The channels are whole vectors.
+    The channels are whole vectors, and x has the places of dx.
     """
     for i in prange(places.size):
         for c in range(0, channels, lanes(x)):

@@ -136,9 +136,13 @@ def test_logits_loss_and_every_gradient(options, dtype):
     check_one_pass(1, dtype, 8, 17, options)
 
 
-@pytest.mark.parametrize("options", [{}, VARIANTS["both"]], ids=["plain", "both"])
-def test_the_network_in_full_size(options):
-    check_one_pass(8, "float32", 2, 32, options)
+@pytest.mark.parametrize(
+    ("options", "dtype"), [({}, "float32"), (VARIANTS["both"], "float64")], ids=["plain", "both"]
+)
+def test_the_network_in_full_size(options, dtype):
+    # With normalisation in float64: of its half a million units some lie so near to a kink that
+    # float32's rounding, which differs from CPU to CPU, decides on which side.
+    check_one_pass(8, dtype, 2, 32, options)
 
 
 def optimizers(name, ours, theirs, batch_norm=False):

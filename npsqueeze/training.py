@@ -68,7 +68,7 @@ class Settings:
     mean: Channels = CIFAR10_MEAN
     std: Channels = CIFAR10_STD
     seed: int = 0
-    engine: str = "compiled"
+    engine: str = "layers"
 
     def __post_init__(self) -> None:
         if self.optimizer not in DEFAULT_LR:

@@ -100,8 +100,9 @@ class Convolution(Step):
     def prepare(self) -> None:
         """Make the tables of all passes: rows, taps, and where each weight is packed."""
         x, y = self.x, self.y
-        self.rows = x.offsets(self.branches[0].windows.stride, y.shape[2:])
-        self.places, self.x_places = y.offsets(), x.offsets()
+        self.rows = in_tiles(x.offsets(self.branches[0].windows.stride, y.shape[2:]))
+        self.places, self.y_rows = in_tiles(y.offsets(), y.spare), in_tiles(y.offsets())
+        self.x_places = in_tiles(x.offsets(), x.spare)
         self.forwards = [ForwardPass(branch, x, y) for branch in self.branches]
         if x.has_gradient:
             self.backwards = BackwardPass(self.branches, x, y)
@@ -133,7 +134,7 @@ class Convolution(Step):
         adds, gates = self.duties(x)
         rows = whole_tiles(x.pixels(n))
         kernels.convolve(
-            y.grad, self.places[:rows], back.taps, back.weights, self.no_bias,
+            y.grad, self.y_rows[:rows], back.taps, back.weights, self.no_bias,
             x.grad, self.x_places[:rows], 0, False, adds, x.data, gates,
         )  # fmt: skip
 
@@ -149,7 +150,7 @@ class ForwardPass:
         self.branch = branch
         self.first_column, columns, self.filters = branch.columns(y)
         self.taps = x.taps(branch.kernel, x.channel_places)
-        self.tap_rows = in_tiles(self.taps, 0)
+        self.tap_rows = in_tiles(self.taps)
         weight = branch.weight.data
         filters, inputs = len(weight), weight[0].size
         lanes = VECTOR_BYTES // y.dtype.itemsize

@@ -12,10 +12,11 @@ VECTOR_BYTES = 64
 TILE_ROWS = 6
 
 
-def in_tiles(offsets: Array, last: int) -> Array:
-    """Return the offsets, filled up with the `last` one to whole tiles."""
+def in_tiles(offsets: Array, filler: int | None = None) -> Array:
+    """Return the offsets, filled up to whole tiles; to read from, with the first one again."""
     missing = -len(offsets) % TILE_ROWS
-    return np.concatenate([offsets, np.full(missing, last, offsets.dtype)])
+    filler = offsets[0] if filler is None else filler
+    return np.concatenate([offsets, np.full(missing, filler, offsets.dtype)])
 
 
 def whole_tiles(count: int) -> int:
@@ -103,8 +104,12 @@ class Tensor:
         n, h, w = np.ogrid[: self.shape[0], :height, :width]
         rows = (self.border + h * stride[0]) * self.row
         columns = (self.border + w * stride[1]) * self.channels
-        offsets = (n * self.image + rows + columns).ravel()
-        return in_tiles(offsets, self.shape[0] * self.image)
+        return (n * self.image + rows + columns).ravel()
+
+    @property
+    def spare(self) -> int:
+        """The offset of a pixel behind the images, for results that nobody reads."""
+        return self.shape[0] * self.image
 
     def taps(self, kernel: list[tuple[int, int]], channels: npt.ArrayLike) -> Array:
         """Return the offset, from a pixel, of each channel of each neighbour (down, right)."""
@@ -113,7 +118,7 @@ class Tensor:
 
     def allocate(self) -> None:
         """Get the memory; all is zero, and the border stays so."""
-        size = self.shape[0] * self.image + self.channels  # a last pixel for what nobody reads
+        size = self.spare + self.channels
         self.data = np.zeros(size, self.dtype)
         if self.has_gradient and self.lender is None:
             self.grad = np.zeros(size, self.dtype)

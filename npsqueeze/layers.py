@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
-from npsqueeze.arrays import Array, pair
+from npsqueeze.arrays import Array
 from npsqueeze.functional.fire import BYPASSES
-from npsqueeze.functional.windows import Windows
+from npsqueeze.functional.windows import Windows, conv_windows
 from npsqueeze.generators import DROPOUT
 from npsqueeze.module import Buffer, Module, Parameter, Sequential, Shape
 
@@ -46,12 +46,7 @@ class Conv2d(Module):
             raise ValueError(
                 f"groups: expected a divisor of {in_channels} and {out_channels}, got {groups}"
             )
-        self.windows = Windows(
-            pair("kernel_size", kernel_size, 1),
-            pair("stride", stride, 1),
-            pair("padding", padding, 0),
-            pair("dilation", dilation, 1),
-        )
+        self.windows = conv_windows(kernel_size, stride, padding, dilation)
         self.groups = groups
         shape = (out_channels, in_channels // groups, *self.windows.kernel_size)
         self.weight = Parameter(np.zeros(shape, np.float32))

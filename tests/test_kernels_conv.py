@@ -7,7 +7,7 @@ import pytest
 
 from npsqueeze import kernels, reference
 from npsqueeze.arrays import Array
-from npsqueeze.engine.steps import Branch, Convolution
+from npsqueeze.engine.convolution import Branch, Convolution
 from npsqueeze.engine.tensors import Tensor, in_tiles, whole_tiles
 from npsqueeze.functional.windows import Windows
 from npsqueeze.module import Parameter

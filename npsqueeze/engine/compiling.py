@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from npsqueeze.engine.convolution import Branch, Convolution
 from npsqueeze.engine.plan import Plan
 from npsqueeze.engine.steps import (
     Addition,
-    Branch,
-    Convolution,
     Dropping,
     GlobalAverage,
     MaxPooling,
@@ -116,7 +115,7 @@ class _Compiler:
 
     def _can_bypass(self, fire: Fire) -> bool:
         """Tell whether a simple bypass finds the channels of x and y at the same places."""
-        parts = [len(layer.weight.data) for layer in _branches(fire).values()]
+        parts = [len(layer.weight.data) for layer in _branches(fire)]
         y = self._tensor("", fire.output_shape(self.x.shape), parts)
         same = np.array_equal(self.x.channel_places, y.channel_places)
         return fire.bypass != "simple" or (same and self.x.channels == y.channels)
@@ -170,9 +169,8 @@ class _Compiler:
         squeezed = self._convolve(
             f"{name}.squeeze", x, [squeeze], layers.get("squeeze_norm"), relu=True
         )
-        expand = list(_branches(fire).values())
         expanded = self._convolve(
-            f"{name}.expand", squeezed, expand, layers.get("expand_norm"), relu=True
+            f"{name}.expand", squeezed, _branches(fire), layers.get("expand_norm"), relu=True
         )
         if fire.bypass == "none":
             return
@@ -199,13 +197,13 @@ class _Compiler:
         self._add(Taught(name, self.x, y, layer), y)
 
 
-def _branches(fire: Fire) -> dict[str, Conv2d]:
-    """Return the expand convolutions by name."""
-    return {
-        name: layer
+def _branches(fire: Fire) -> list[Conv2d]:
+    """Return the expand convolutions."""
+    return [
+        layer
         for name, layer in fire.layers.items()
         if isinstance(layer, Conv2d) and name.startswith("expand")
-    }
+    ]
 
 
 class _AsImage:

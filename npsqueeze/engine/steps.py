@@ -6,21 +6,16 @@ send: the first to write overwrites, the others add, and the last one applies th
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
 from npsqueeze import kernels
 from npsqueeze.arrays import Array
-from npsqueeze.engine.tensors import VECTOR_BYTES, Tensor, in_tiles, whole_tiles
-from npsqueeze.functional.windows import Windows
+from npsqueeze.engine.tensors import Tensor
 from npsqueeze.generators import DROPOUT
 from npsqueeze.layers import BatchNorm2d, Dropout, MaxPool2d
-from npsqueeze.module import Module, Parameter
-
-GRADIENT_TASKS = 16  # into so many shares a weight's gradient is cut, where it has few channels
+from npsqueeze.module import Module
 
 
 class Step(ABC):
@@ -56,167 +51,6 @@ class Step(ABC):
         if adds:
             gradient = target + gradient
         target[...] = np.where(data <= 0, 0, gradient) if gates else gradient
-
-
-class Branch(NamedTuple):
-    """One convolution, into one part of y, or into all of it (None)."""
-
-    weight: Parameter
-    bias: Parameter | None
-    windows: Windows
-    part: int | None = None
-
-    def columns(self, y: Tensor) -> tuple[int, int, Array]:
-        """Return its first channel in y's memory, how many there are, and where the filters are."""
-        if self.part is None:
-            return 0, y.channels, y.channel_places
-        first, end = y.part_starts[self.part : self.part + 2]
-        return first, end - first, np.arange(y.parts[self.part])
-
-    @property
-    def kernel(self) -> list[tuple[int, int]]:
-        """How far each weight lies below and right of the window's own pixel."""
-        (kh, kw), _, (top, left), (down, right), _ = self.windows
-        return [(i * down - top, j * right - left) for i in range(kh) for j in range(kw)]
-
-
-class Convolution(Step):
-    """Convolutions of x side by side, each into its part of y; and their ReLU."""
-
-    def __init__(
-        self, name: str, x: Tensor, y: Tensor, branches: Sequence[Branch], relu: bool
-    ) -> None:
-        super().__init__(name, x, y)
-        self.branches, self.relu = branches, relu
-        y.rectified = relu
-        for branch in branches:
-            for axis in (0, 1):
-                last_window = (y.shape[2 + axis] - 1) * branch.windows.stride[axis]
-                reach = [step[axis] for step in branch.kernel]
-                x.widen(max(-min(reach), last_window + max(reach) - (x.shape[2 + axis] - 1)))
-                if x.has_gradient:
-                    y.widen(max(abs(step) for step in reach))
-
-    def prepare(self) -> None:
-        """Make the tables of all passes: rows, taps, and where each weight is packed."""
-        x, y = self.x, self.y
-        self.rows = in_tiles(x.offsets(self.branches[0].windows.stride, y.shape[2:]))
-        self.places, self.y_rows = in_tiles(y.offsets(), y.spare), in_tiles(y.offsets())
-        self.x_places = in_tiles(x.offsets(), x.spare)
-        self.forwards = [ForwardPass(branch, x, y) for branch in self.branches]
-        if x.has_gradient:
-            self.backwards = BackwardPass(self.branches, x, y)
-        self.no_bias = np.zeros(x.channels, x.dtype)
-
-    def forward(self, n: int, training: bool) -> None:
-        """Pack the weights, and convolve."""
-        x, y, rows = self.x, self.y, whole_tiles(self.y.pixels(n))
-        for each in self.forwards:
-            each.pack()
-            kernels.convolve(
-                x.data, self.rows[:rows], each.taps, each.weights, each.biases,
-                y.data, self.places[:rows], each.first_column, self.relu, False, y.data, False,
-            )  # fmt: skip
-
-    def backward(self, n: int) -> None:
-        """Compute all gradients."""
-        x, y, pixels = self.x, self.y, self.y.pixels(n)
-        for each in self.forwards:
-            kernels.weight_gradient(
-                x.data, each.tap_rows, self.rows[:pixels], y.grad, self.places[:pixels],
-                each.first_column, each.dw, each.db,
-            )  # fmt: skip
-            each.add_gradients()
-        if not x.has_gradient:
-            return
-        back = self.backwards
-        back.pack()
-        adds, gates = self.duties(x)
-        rows = whole_tiles(x.pixels(n))
-        kernels.convolve(
-            y.grad, self.y_rows[:rows], back.taps, back.weights, self.no_bias,
-            x.grad, self.x_places[:rows], 0, False, adds, x.data, gates,
-        )  # fmt: skip
-
-    def macs(self) -> int:
-        """Return one operation for each weight and output pixel."""
-        return self.y.pixels(self.y.shape[0]) * sum(b.weight.data.size for b in self.branches)
-
-
-class ForwardPass:
-    """The tables of one branch for the forward pass and for the gradient of its weights."""
-
-    def __init__(self, branch: Branch, x: Tensor, y: Tensor) -> None:
-        self.branch = branch
-        self.first_column, columns, self.filters = branch.columns(y)
-        self.taps = x.taps(branch.kernel, x.channel_places)
-        self.tap_rows = in_tiles(self.taps)
-        weight = branch.weight.data
-        filters, inputs = len(weight), weight[0].size
-        lanes = VECTOR_BYTES // y.dtype.itemsize
-        # places in the weights (F, C, kh·kw), in the order (kh·kw, C, F) of taps and columns
-        stored = np.arange(weight.size).reshape(filters, weight.shape[1], -1)
-        order = stored.transpose(2, 1, 0).reshape(inputs, filters)
-        filled = np.full((inputs, columns), -1, np.int64)
-        filled[:, self.filters] = order
-        self.sources = _panels(filled, lanes)
-        self.weights = np.zeros(self.sources.size, x.dtype)
-        self.biases = np.zeros(columns, x.dtype)
-        if not y.has_gradient:
-            return
-        shares = max(1, min(GRADIENT_TASKS * lanes // columns, y.pixels(y.shape[0]) // 64))
-        self.dw = np.zeros((shares, len(self.tap_rows), columns), x.dtype)
-        self.db = np.zeros((shares, columns), x.dtype)
-        # and back: where in (taps, columns) each weight's gradient is
-        self.targets = np.empty(weight.size, np.int64)
-        self.targets[order] = np.arange(inputs)[:, None] * columns + self.filters
-
-    def pack(self) -> None:
-        """Bring the weights as they are now into the order of the tables."""
-        kernels.gather(self.branch.weight.data.reshape(-1), self.sources, self.weights)
-        if self.branch.bias is not None:
-            self.biases[self.filters] = self.branch.bias.data
-
-    def add_gradients(self) -> None:
-        """Add the sums over all shares to the gradients of the parameters."""
-        weight, bias = self.branch.weight, self.branch.bias
-        shares = self.dw.reshape(len(self.dw), -1)
-        kernels.add_gathered(shares, self.targets, weight.grad.reshape(-1))
-        if bias is not None:
-            bias.grad += self.db.sum(axis=0)[self.filters]
-
-
-class BackwardPass:
-    """The tables of all branches for the gradient of x, which is one convolution of dy."""
-
-    def __init__(self, branches: Sequence[Branch], x: Tensor, y: Tensor) -> None:
-        self.branches = branches
-        taps, orders, start = [], [], 0
-        for branch in branches:
-            weight, (first, _, places) = branch.weight.data, branch.columns(y)
-            filters, inputs = weight.shape[:2]
-            turned = [(-down, -right) for down, right in branch.kernel]
-            taps.append(y.taps(turned, first + places))
-            # places in the weights (F, C, kh·kw), in the order (kh·kw, F, C) of taps and columns
-            order = start + np.arange(weight.size).reshape(filters, inputs, -1).transpose(2, 0, 1)
-            columns = np.full((len(taps[-1]), x.channels), -1)
-            columns[:, x.channel_places] = order.reshape(-1, inputs)
-            orders.append(columns)
-            start += weight.size
-        self.taps = np.concatenate(taps)
-        self.sources = _panels(np.concatenate(orders), VECTOR_BYTES // x.dtype.itemsize)
-        self.all_weights = np.empty(start, x.dtype)
-        self.weights = np.empty(self.sources.size, x.dtype)
-
-    def pack(self) -> None:
-        """Bring the weights as they are now into the order of the tables."""
-        np.concatenate([b.weight.data.ravel() for b in self.branches], out=self.all_weights)
-        kernels.gather(self.all_weights, self.sources, self.weights)
-
-
-def _panels(order: Array, lanes: int) -> Array:
-    """Return a matrix (terms, columns) as (panels, terms, lanes), flat."""
-    return order.reshape(len(order), -1, lanes).swapaxes(0, 1).ravel()
 
 
 class Normalisation(Step):
@@ -272,9 +106,9 @@ class Normalisation(Step):
         )
         self.layer.weight.grad += (products * self.inverse)[real]
         self.layer.bias.grad += sums[real]
-        constant = 0 if self.training else 1  # moments
-        shift = sums * (1 - constant) / pixels
-        slope = products * self.inverse**2 * (1 - constant) / pixels
+        # constant moments are those of so many pixels that one of them has no say
+        count = pixels if self.training else np.inf
+        shift, slope = sums / count, products * self.inverse**2 / count
         kernels.normalize_backward_pixels(
             self.y.grad, places, x.data, rows, self.centre, self.scale,
             shift.astype(x.dtype), slope.astype(x.dtype),

@@ -7,9 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from npsqueeze.arrays import Array
-
-VECTOR_BYTES = 64
-TILE_ROWS = 6
+from npsqueeze.kernels.conv import TILE_ROWS
+from npsqueeze.kernels.simd import VECTOR_BYTES
 
 
 def in_tiles(offsets: Array, filler: int | None = None) -> Array:

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from npsqueeze.arrays import Array, as_float_array, as_gradient, check_same_dtype, check_shape
+from npsqueeze.functional.im2col import im2col
 from npsqueeze.functional.windows import Windows, conv_windows
-from npsqueeze.kernels import col2im, gemm, im2col
+from npsqueeze.kernels import col2im, gemm
 
 COLUMN_BYTES = 4 << 20
 """The column matrix is built for as many images at a time as fill this, not for the batch."""
@@ -163,11 +164,9 @@ def _columns(x: Array, cache: ConvCache) -> Array:
     """Return col(x) as a matrix of K/groups rows and P columns for each image and group."""
     if _is_pointwise(cache):
         return _as_matrices(x, cache.groups)
-    windows = cache.windows
-    out_size = windows.output_size(*x.shape[2:])
-    columns = np.empty((*x.shape[:2], *windows.kernel_size, *out_size), x.dtype)
-    im2col(x, columns, windows.stride, windows.padding, windows.dilation)
-    return columns.reshape(len(x) * cache.groups, -1, out_size[0] * out_size[1])
+    kernel_size, stride, padding, dilation, _ = cache.windows
+    columns = im2col(x, kernel_size, stride, padding, dilation)
+    return columns.reshape(len(x) * cache.groups, -1, columns.shape[2])
 
 
 def _image_blocks(cache: ConvCache) -> Iterator[slice]:

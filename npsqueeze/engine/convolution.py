@@ -8,7 +8,7 @@ import numpy as np
 from npsqueeze import kernels
 from npsqueeze.arrays import Array
 from npsqueeze.engine.steps import Step
-from npsqueeze.engine.tensors import Tensor, in_tiles, whole_tiles
+from npsqueeze.engine.tensors import Tensor, aligned_zeros, in_tiles, whole_tiles
 from npsqueeze.functional.windows import Windows
 from npsqueeze.kernels.simd import VECTOR_BYTES
 from npsqueeze.module import Parameter
@@ -118,7 +118,7 @@ class ForwardPass:
         filled = np.full((inputs, columns), -1, np.int64)
         filled[:, self.filters] = order
         self.sources = _panels(filled, lanes)
-        self.weights = np.zeros(self.sources.size, x.dtype)
+        self.weights = aligned_zeros(self.sources.size, x.dtype)
         self.biases = np.zeros(columns, x.dtype)
         if not y.has_gradient:
             return
@@ -164,7 +164,7 @@ class BackwardPass:
         self.taps = np.concatenate(taps)
         self.sources = _panels(np.concatenate(orders), VECTOR_BYTES // x.dtype.itemsize)
         self.all_weights = np.empty(start, x.dtype)
-        self.weights = np.empty(self.sources.size, x.dtype)
+        self.weights = aligned_zeros(self.sources.size, x.dtype)
 
     def pack(self) -> None:
         """Bring the weights as they are now into the order of the tables."""

@@ -9,10 +9,10 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
 from npsqueeze import kernels
 from npsqueeze.arrays import Array
 from npsqueeze.engine.tensors import Tensor
+from npsqueeze.functional.dropout import kept as kept_by_dropout
 from npsqueeze.generators import DROPOUT
 from npsqueeze.layers import BatchNorm2d, Dropout, MaxPool2d
 from npsqueeze.module import Module
@@ -156,7 +156,7 @@ class MaxPooling(Step):
         x, y = self.x, self.y
         kernels.max_pool_backward_pixels(
             y.grad, self.places[: y.pixels(n)], self.winner, self.covering,
-            x.grad, self.pixels[: x.pixels(n)], x.channels, x.data, *self.duties(x),
+            x.grad, self.pixels[: x.pixels(n)], x.channels, y.data, *self.duties(x),
         )  # fmt: skip
 
 
@@ -197,20 +197,37 @@ class Dropping(Step):
         super().__init__(name, x, y)
         self.layer = layer
 
+    def prepare(self) -> None:
+        """List all pixels."""
+        self.x_pixels, self.y_pixels = self.x.offsets(), self.y.offsets()
+
     def forward(self, n: int, training: bool) -> None:
         """Multiply by 0 or 1/(1 - p)."""
-        layer, x, y = self.layer, self.x, self.y
-        shape = (n, *x.shape[1:])
-        key = (layer.seed, DROPOUT, layer.step)
-        kept, _ = F.dropout_forward(np.ones(shape, x.dtype), layer.p, key, training)
+        layer, shape, p = self.layer, (n, *self.x.shape[1:]), self.layer.p
+        if training:
+            kept = kept_by_dropout(shape, p, (layer.seed, DROPOUT, layer.step))
+            self.scale = self.x.dtype.type(1 / (1 - p))
+        else:
+            kept, self.scale = np.ones(shape, bool), self.x.dtype.type(1)
         layer.step += training
-        self.factor = np.zeros((n, *x.shape[2:], x.channels), x.dtype)
-        self.factor[..., x.channel_places] = kept.transpose(0, 2, 3, 1)
-        np.multiply(x.images(x.data, n), self.factor, out=y.images(y.data, n))
+        self.kept = kept.reshape(*shape[:2], -1)
+        self._drop(self.x.data, self.x_pixels, self.y.data, self.y_pixels)
 
     def backward(self, n: int) -> None:
-        """Multiply by the same factor."""
-        self.send(self.x, n, self.y.images(self.y.grad, n) * self.factor)
+        """Multiply by the same factor, and send on."""
+        x, y, count = self.x, self.y, self.y.pixels(n)
+        self._drop(y.grad, self.y_pixels, y.grad, self.y_pixels)
+        kernels.send_pixels(
+            y.grad, self.y_pixels[:count], x.grad, self.x_pixels[:count],
+            y.channels, x.data, *self.duties(x),
+        )  # fmt: skip
+
+    def _drop(self, source: Array, pixels: Array, target: Array, places: Array) -> None:
+        count = self.kept.shape[0] * self.kept.shape[2]
+        kernels.drop_pixels(
+            source, pixels[:count], self.kept, self.x.channel_places, self.scale,
+            target, places[:count],
+        )  # fmt: skip
 
 
 class GlobalAverage(Step):

@@ -23,6 +23,14 @@ def whole_tiles(count: int) -> int:
     return count + -count % TILE_ROWS
 
 
+def aligned_zeros(size: int, dtype: Any) -> Array:
+    """Return zeros that start where a cache line does, so that no vector lies across two lines."""
+    itemsize = np.dtype(dtype).itemsize
+    room = np.zeros(size + VECTOR_BYTES // itemsize, dtype)
+    start = -room.ctypes.data % VECTOR_BYTES // itemsize
+    return room[start : start + size]
+
+
 class Tensor:
     """A batch of images (N, C, H, W) as a plan holds it.
 
@@ -118,9 +126,9 @@ class Tensor:
     def allocate(self) -> None:
         """Get the memory; all is zero, and the border stays so."""
         size = self.spare + self.channels
-        self.data = np.zeros(size, self.dtype)
+        self.data = aligned_zeros(size, self.dtype)
         if self.has_gradient and self.lender is None:
-            self.grad = np.zeros(size, self.dtype)
+            self.grad = aligned_zeros(size, self.dtype)
 
     def images(self, array: Array, n: int) -> Array:
         """View n images of `data` or `grad` as (n, H, W, channels), without the border."""

@@ -1,5 +1,7 @@
 """Dropout, with the mask drawn from an explicit key."""
 
+import math
+
 import numpy as np
 
 from npsqueeze.arrays import ANY_RANK, Array, as_float_array, as_gradient
@@ -12,6 +14,7 @@ def dropout_forward(
     """Set each element to zero with probability p, and multiply the others by 1/(1 - p).
 
     So the mean stays what it was, and inference (``training=False``) has nothing to do: y = x·1.
+    An element is kept if 16 random bits, read as a number below 65,536, are not below p·65,536.
 
     Parameters
     ----------
@@ -40,11 +43,18 @@ def dropout_forward(
     if not 0 <= p < 1:
         raise ValueError(f"p: expected a probability in [0, 1), got {p}")
     if training and p > 0:
-        keep = generator(key).random(x.shape, np.float32) >= p
-        factor = keep * x.dtype.type(1 / (1 - p))
+        factor = kept(x.shape, p, key) * x.dtype.type(1 / (1 - p))
     else:
         factor = np.broadcast_to(x.dtype.type(1), x.shape)
     return x * factor, factor
+
+
+def kept(shape: tuple[int, ...], p: float, key: tuple[int, ...]) -> Array:
+    """Draw, for each element of an array of this shape, whether dropout keeps it (bool)."""
+    count = math.prod(shape)
+    words = generator(key).bit_generator.random_raw(-(-count // 4))  # of 64 bits
+    bits = words.astype("<u8", copy=False).view("<u2")[:count]
+    return (bits >= round(p * 2**16)).reshape(shape)
 
 
 def dropout_backward(dy: Array, cache: Array) -> Array:

@@ -14,6 +14,7 @@ from npsqueeze.kernels.im2col import col2im, im2col
 from npsqueeze.kernels.jit import cache_folder, get_num_threads, is_compiled, set_num_threads
 from npsqueeze.kernels.pixels import (
     add_pixels,
+    drop_pixels,
     max_pool,
     max_pool_backward_pixels,
     moments,
@@ -39,6 +40,7 @@ __all__ = [
     "channel_moments",
     "col2im",
     "convolve",
+    "drop_pixels",
     "gather",
     "gemm",
     "get_num_threads",

@@ -24,6 +24,7 @@ from npsqueeze.kernels.simd import add, broadcast, fma, keep_positive, lanes, lo
 
 TILE_ROWS = 6
 BLOCK_ROWS = 96  # of a task: their patches stay in the cache while all panels of w pass by
+FEW_WEIGHTS = 4096  # numbers that stay in the first-level cache
 MIN_TASKS = 16  # where there are few rows, the panels are shared out too
 CHUNK = 256  # pixels that the gradient of w adds up in registers
 
@@ -55,21 +56,27 @@ def convolve(
     panels, blocks = w.size // (count * width), ceil_divide(rows.size, BLOCK_ROWS)
     groups = min(panels, ceil_divide(MIN_TASKS, blocks))
     group_size = ceil_divide(panels, groups)
+    # Few weights stay in the cache: then a tile's panels come one after the other, so that whole
+    # pixels are written. Else the panel stays there, and a block's tiles pass by.
+    pass_rows = TILE_ROWS if count * panels * width <= FEW_WEIGHTS else BLOCK_ROWS
     for task in prange(blocks * groups):
-        first_row = task // groups * BLOCK_ROWS
+        start = task // groups * BLOCK_ROWS
         first_panel = task % groups * group_size
-        for panel in range(first_panel, min(first_panel + group_size, panels)):
-            column = first_column + panel * width
-            shift = load(bias, panel * width)
-            for row in range(first_row, min(first_row + BLOCK_ROWS, rows.size), TILE_ROWS):
-                sum0, sum1, sum2, sum3, sum4, sum5 = tile(
-                    x, rows, row, terms, 0, count, w, panel * count * width
-                )
-                for i, total in enumerate((sum0, sum1, sum2, sum3, sum4, sum5)):
-                    finish(
-                        y, places[row + i] + column, add(total, shift),
-                        relu, accumulate, gate, gated,
-                    )  # fmt: skip
+        last_panel = min(first_panel + group_size, panels)
+        for first_row in range(start, min(start + BLOCK_ROWS, rows.size), pass_rows):
+            last_row = min(first_row + pass_rows, rows.size)
+            for panel in range(first_panel, last_panel):
+                column = first_column + panel * width
+                shift = load(bias, panel * width)
+                for row in range(first_row, last_row, TILE_ROWS):
+                    sum0, sum1, sum2, sum3, sum4, sum5 = tile(
+                        x, rows, row, terms, 0, count, w, panel * count * width
+                    )
+                    for i, total in enumerate((sum0, sum1, sum2, sum3, sum4, sum5)):
+                        finish(
+                            y, places[row + i] + column, add(total, shift),
+                            relu, accumulate, gate, gated,
+                        )  # fmt: skip
 
 
 @kernel()

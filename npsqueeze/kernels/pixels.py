@@ -52,13 +52,15 @@ def max_pool(
 @kernel(parallel=True)
 def max_pool_backward_pixels(
     dy: Array, places: Array, winner: Array, covering: Array, dx: Array, pixels: Array,
-    channels: int, x: Array, accumulate: bool, gated: bool,
+    channels: int, y: Array, accumulate: bool, gated: bool,
 ) -> None:  # fmt: skip
     """Write for each pixel of x what it gets from the windows that it won.
 
+    Where `gated`, nothing comes from a maximum that is not positive.
+
     Parameters
     ----------
-    dy, dx, x : one-dimensional; x has the places of dx
+    dy, dx, y : one-dimensional; y has the places of dy
     places : (all windows,) offsets in dy
     winner : (all windows, channels) uint8
     covering : (pixels of an image, most windows that see one, 2)
@@ -67,6 +69,7 @@ def max_pool_backward_pixels(
     """
     per_image, most = covering.shape[:2]
     windows = places.size // (pixels.size // per_image)
+    zero = dx.dtype.type(0)
     for i in prange(pixels.size):
         first_window = i // per_image * windows
         target = dx[pixels[i] : pixels[i] + channels]
@@ -76,13 +79,10 @@ def max_pool_backward_pixels(
             window, tap = covering[i % per_image, e]
             if window >= 0:
                 place, winners = places[first_window + window], winner[first_window + window]
-                source = dy[place : place + channels]
+                source, maxima = dy[place : place + channels], y[place : place + channels]
                 for c in range(channels):
-                    target[c] += source[c] if winners[c] == tap else dx.dtype.type(0)
-        if gated:
-            values = x[pixels[i] : pixels[i] + channels]
-            for c in range(channels):
-                target[c] = dx.dtype.type(0) if values[c] <= 0 else target[c]
+                    dead = gated & (maxima[c] <= 0)
+                    target[c] += zero if dead | (winners[c] != tap) else source[c]
 
 
 @kernel(parallel=True)
@@ -114,6 +114,28 @@ def send_pixels(
             if gated:
                 gradient = keep_positive(gradient, load(x, at))
             store(dx, at, gradient)
+
+
+@kernel(parallel=True)
+def drop_pixels(
+    x: Array, x_pixels: Array, kept: Array, channel_places: Array, scale: float,
+    y: Array, places: Array,
+) -> None:  # fmt: skip
+    """Write y = x·scale for what is kept, and x·0 for all other.
+
+    Parameters
+    ----------
+    x, y : one-dimensional
+    x_pixels, places : (all pixels,) offsets
+    kept : (images, channels, pixels of an image) bool
+    channel_places : (channels,) where in a pixel each channel is
+    """
+    per_image = kept.shape[2]
+    for i in prange(places.size):
+        keeps, pixel = kept[i // per_image], i % per_image
+        for c, place in enumerate(channel_places):
+            factor = scale if keeps[c, pixel] else x.dtype.type(0)
+            y[places[i] + place] = x[x_pixels[i] + place] * factor
 
 
 @kernel(parallel=True)

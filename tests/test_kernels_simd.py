@@ -8,7 +8,20 @@ import pytest
 
 from npsqueeze.arrays import Array
 from npsqueeze.kernels import simd
-from npsqueeze.kernels.simd import add, broadcast, fma, lanes, load, store, zeros
+from npsqueeze.kernels.simd import (
+    add,
+    broadcast,
+    fill,
+    fma,
+    keep_equal,
+    keep_positive,
+    lanes,
+    load,
+    multiply,
+    select_above,
+    store,
+    zeros,
+)
 
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -39,6 +52,32 @@ def multiply_and_add(x: Array, y: Array, out: Array, index: int) -> None:
 
 
 @numba.njit
+def multiply_vectors(x: Array, y: Array, out: Array, index: int) -> None:
+    store(out, index, multiply(load(x, index), load(y, index)))
+
+
+@numba.njit
+def fill_with_first(x: Array, y: Array, out: Array, index: int) -> None:
+    store(out, index, fill(x, y[0]))
+
+
+@numba.njit
+def keep_where_positive(x: Array, y: Array, out: Array, index: int) -> None:
+    store(out, index, keep_positive(load(x, index), load(y, index)))
+
+
+@numba.njit
+def keep_where_equal(x: Array, y: Array, out: Array, index: int) -> None:
+    store(out, index, keep_equal(load(x, index), load(y, index), load(out, index)))
+
+
+@numba.njit
+def select_where_above(x: Array, y: Array, out: Array, index: int) -> None:
+    first, second = load(x, index), load(y, index)
+    store(out, index, select_above(first, second, load(out, index), second))
+
+
+@numba.njit
 def count_lanes(x: Array) -> int:
     return lanes(x)
 
@@ -52,6 +91,22 @@ TWINS: list[tuple[Callable[..., None], Callable[..., Array]]] = [
         multiply_and_add,
         lambda x, y, out, i: simd._fma(simd._load(x, i), simd._load(y, i), simd._load(out, i)),
     ),
+    (multiply_vectors, lambda x, y, out, i: simd._multiply(simd._load(x, i), simd._load(y, i))),
+    (fill_with_first, lambda x, y, out, i: simd._fill(x, y[0])),
+    (
+        keep_where_positive,
+        lambda x, y, out, i: simd._keep_positive(simd._load(x, i), simd._load(y, i)),
+    ),
+    (
+        keep_where_equal,
+        lambda x, y, out, i: simd._keep_equal(*(simd._load(each, i) for each in (x, y, out))),
+    ),
+    (
+        select_where_above,
+        lambda x, y, out, i: simd._select_above(
+            *(simd._load(each, i) for each in (x, y, out)), simd._load(y, i)
+        ),
+    ),
 ]
 
 
@@ -59,6 +114,24 @@ def numbers(dtype: type, length: int) -> tuple[Array, Array, Array]:
     """Return three arrays of small integers, which neither way rounds."""
     x, y, out = np.random.default_rng(0).integers(-99, 100, (3, length)).astype(dtype)
     return x, y, out
+
+
+@both_dtypes
+@pytest.mark.parametrize(("x", "y", "above", "kept", "equal"), [
+    (1, 0, True, False, False), (0, 1, False, True, False), (1, 1, False, True, True),
+    (0, -1, True, False, False), (0, 0, False, False, True), (-0.0, 0, False, False, True),
+    (np.nan, 1, True, True, False), (1, np.nan, False, True, False),
+    (np.nan, np.nan, False, True, False), (np.inf, 1, True, True, False),
+])  # fmt: skip
+def test_comparisons_know_ties_and_nan(x, y, above, kept, equal, dtype):
+    left, right, out = (np.full(64 // np.dtype(dtype).itemsize, v, dtype) for v in (x, y, 7))
+    select_where_above(left, right, out, 0)
+    np.testing.assert_array_equal(out, 7 if above else right)
+    keep_where_positive(np.full_like(out, 5), right, out, 0)
+    np.testing.assert_array_equal(out, 5 if kept else 0)
+    out[:] = right
+    keep_where_equal(left + 2, left, out, 0)
+    np.testing.assert_array_equal(out, left + 2 if equal else 0)
 
 
 @both_dtypes

@@ -87,7 +87,7 @@ class _Compiler:
                 self._convolve(name, self.x, [layer], norm, relu is not None)
             elif isinstance(layer, Fire) and self._can_bypass(layer):
                 self._fire(name, layer)
-            elif isinstance(layer, MaxPool2d):
+            elif isinstance(layer, MaxPool2d) and self.x.in_vectors:
                 y = self._tensor(name, layer.output_shape(self.x.shape), self.x.parts)
                 self._add(MaxPooling(name, self.x, y, layer), y)
             elif isinstance(layer, GlobalAvgPool2d):

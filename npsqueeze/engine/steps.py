@@ -11,7 +11,7 @@ import numpy as np
 
 from npsqueeze import kernels
 from npsqueeze.arrays import Array
-from npsqueeze.engine.tensors import Tensor
+from npsqueeze.engine.tensors import Tensor, aligned_zeros
 from npsqueeze.functional.dropout import kept as kept_by_dropout
 from npsqueeze.generators import DROPOUT
 from npsqueeze.layers import BatchNorm2d, Dropout, MaxPool2d
@@ -89,10 +89,10 @@ class Normalisation(Step):
         self.inverse = 1 / np.sqrt(self.variance + layer.eps)
         weight, shift = np.zeros((2, x.channels))
         weight[real], shift[real] = layer.weight.data, layer.bias.data
-        self.centre = self.mean.astype(x.dtype)
+        self.minus_mean = -self.mean.astype(x.dtype)
         self.scale = (weight * self.inverse).astype(x.dtype)
         kernels.normalize_pixels(
-            x.data, self.rows[:pixels], self.centre, self.scale, shift.astype(x.dtype),
+            x.data, self.rows[:pixels], self.minus_mean, self.scale, shift.astype(x.dtype),
             self.y.data, self.places[:pixels], self.relu,
         )  # fmt: skip
 
@@ -102,7 +102,7 @@ class Normalisation(Step):
         sums, products = np.zeros((2, x.channels))
         places, rows = self.places[:pixels], self.rows[:pixels]
         kernels.normalize_gradient_sums(
-            self.y.grad, places, x.data, rows, self.centre, sums, products
+            self.y.grad, places, x.data, rows, self.minus_mean, sums, products
         )
         self.layer.weight.grad += (products * self.inverse)[real]
         self.layer.bias.grad += sums[real]
@@ -110,8 +110,8 @@ class Normalisation(Step):
         count = pixels if self.training else np.inf
         shift, slope = sums / count, products * self.inverse**2 / count
         kernels.normalize_backward_pixels(
-            self.y.grad, places, x.data, rows, self.centre, self.scale,
-            shift.astype(x.dtype), slope.astype(x.dtype),
+            self.y.grad, places, x.data, rows, self.minus_mean, self.scale,
+            -shift.astype(x.dtype), -slope.astype(x.dtype),
         )  # fmt: skip
 
 
@@ -143,7 +143,7 @@ class MaxPooling(Step):
         most = max(map(len, covering))
         self.covering = np.array([each + [(-1, -1)] * (most - len(each)) for each in covering])
         self.places, self.pixels = y.offsets(), x.offsets()
-        self.winner = np.zeros((len(self.places), x.channels), np.uint8)
+        self.winner = aligned_zeros(len(self.places) * x.channels, x.dtype)
 
     def forward(self, n: int, training: bool) -> None:
         """Take each window's maximum."""

@@ -8,9 +8,22 @@ import numpy as np
 from npsqueeze.arrays import Array
 from npsqueeze.kernels.gemm import ceil_divide
 from npsqueeze.kernels.jit import kernel, prange
-from npsqueeze.kernels.simd import add, keep_positive, lanes, load, store
+from npsqueeze.kernels.simd import (
+    add,
+    fill,
+    fma,
+    keep_equal,
+    keep_positive,
+    lanes,
+    load,
+    multiply,
+    select_above,
+    store,
+    zeros,
+)
 
-MOMENT_PIXELS = 512  # that one partial sum of a normalisation adds up
+MOMENT_PIXELS = 512  # that one partial sum of a normalisation adds up, in float64
+RUN_PIXELS = 128  # of these, added up in the images' own type
 
 
 @kernel(parallel=True)
@@ -21,32 +34,25 @@ def max_pool(
 
     Parameters
     ----------
-    x, y : one-dimensional
+    x, y, winner : one-dimensional
+        A window's winners stand one after the other, its channels are whole vectors.
     image : int
         The size of an image in x.
     windows : (windows of an image, taps)
         The offsets in an image. A tap outside repeats the first one inside, and so never wins.
     places : (all windows,) offsets in y
-    winner : (all windows, channels) uint8
     """
     per_image, taps = windows.shape
     for o in prange(places.size):
-        start, place, window, winners = (
-            o // per_image * image,
-            places[o],
-            windows[o % per_image],
-            winner[o],
-        )
-        best = y[place : place + channels]
-        best[:] = x[start + window[0] : start + window[0] + channels]
-        winners[:] = 0
-        for t in range(1, taps):
-            values = x[start + window[t] : start + window[t] + channels]
-            for c in range(channels):
-                value = values[c]
-                wins = (value > best[c]) | ((value != value) & (best[c] == best[c]))
-                best[c] = value if wins else best[c]
-                winners[c] = np.uint8(t) if wins else winners[c]
+        start, window = o // per_image * image, windows[o % per_image]
+        for c in range(0, channels, lanes(x)):
+            best, number = load(x, start + window[0] + c), zeros(x)
+            for t in range(1, taps):
+                value, this = load(x, start + window[t] + c), fill(x, x.dtype.type(t))
+                number = select_above(value, best, this, number)
+                best = select_above(value, best, value, best)
+            store(y, places[o] + c, best)
+            store(winner, o * channels + c, number)
 
 
 @kernel(parallel=True)
@@ -62,27 +68,26 @@ def max_pool_backward_pixels(
     ----------
     dy, dx, y : one-dimensional; y has the places of dy
     places : (all windows,) offsets in dy
-    winner : (all windows, channels) uint8
+    winner : as `max_pool` wrote it
     covering : (pixels of an image, most windows that see one, 2)
         The number of a window in its image, and that of the tap; -1 for none.
     pixels : (all pixels,) offsets in dx
     """
     per_image, most = covering.shape[:2]
     windows = places.size // (pixels.size // per_image)
-    zero = dx.dtype.type(0)
     for i in prange(pixels.size):
-        first_window = i // per_image * windows
-        target = dx[pixels[i] : pixels[i] + channels]
-        if not accumulate:
-            target[:] = 0
-        for e in range(most):
-            window, tap = covering[i % per_image, e]
-            if window >= 0:
-                place, winners = places[first_window + window], winner[first_window + window]
-                source, maxima = dy[place : place + channels], y[place : place + channels]
-                for c in range(channels):
-                    dead = gated & (maxima[c] <= 0)
-                    target[c] += zero if dead | (winners[c] != tap) else source[c]
+        first_window, cover = i // per_image * windows, covering[i % per_image]
+        for c in range(0, channels, lanes(dx)):
+            total = load(dx, pixels[i] + c) if accumulate else zeros(dx)
+            for e in range(most):
+                if cover[e, 0] >= 0:
+                    window, tap = first_window + cover[e, 0], fill(dx, dx.dtype.type(cover[e, 1]))
+                    gradient = load(dy, places[window] + c)
+                    if gated:
+                        gradient = keep_positive(gradient, load(y, places[window] + c))
+                    won = keep_equal(gradient, load(winner, window * channels + c), tap)
+                    total = add(total, won)
+            store(dx, pixels[i] + c, total)
 
 
 @kernel(parallel=True)
@@ -140,74 +145,105 @@ def drop_pixels(
 
 @kernel(parallel=True)
 def moments(x: Array, pixels: Array, mean: Array, variance: Array) -> None:
-    """Write mean and (biased) variance of each channel, in float64, from sums over fixed shares."""
+    """Write mean and (biased) variance of each channel, in float64.
+
+    The channels are whole vectors.
+    """
     channels, chunks = mean.size, ceil_divide(pixels.size, MOMENT_PIXELS)
     sums, squares = np.zeros((chunks, channels)), np.zeros((chunks, channels))
-    first = x[pixels[0] : pixels[0] + channels]  # not far from the mean: squares stay small
+    first = x[pixels[0] : pixels[0] + channels].copy()  # not far from the mean: squares stay small
     for chunk in prange(chunks):
-        total, square = sums[chunk], squares[chunk]
-        for p in range(chunk * MOMENT_PIXELS, min((chunk + 1) * MOMENT_PIXELS, pixels.size)):
-            values = x[pixels[p] : pixels[p] + channels]
-            for c in range(channels):
-                value = np.float64(values[c]) - np.float64(first[c])
-                total[c] += value
-                square[c] += value * value
+        start, end = chunk * MOMENT_PIXELS, min((chunk + 1) * MOMENT_PIXELS, pixels.size)
+        add_products(x, pixels, x, pixels, -first, start, end, True, sums[chunk], squares[chunk])
     for c in range(channels):
-        total_c, square_c = 0.0, 0.0
-        for chunk in range(chunks):
-            total_c += sums[chunk, c]
-            square_c += squares[chunk, c]
-        shift = total_c / pixels.size
+        shift, square = column_sum(sums, c) / pixels.size, column_sum(squares, c) / pixels.size
         mean[c] = np.float64(first[c]) + shift
-        variance[c] = max(square_c / pixels.size - shift * shift, 0.0)
+        variance[c] = max(square - shift * shift, 0.0)
 
 
 @kernel(parallel=True)
 def normalize_pixels(
-    x: Array, pixels: Array, mean: Array, scale: Array, shift: Array,
+    x: Array, pixels: Array, minus_mean: Array, scale: Array, shift: Array,
     y: Array, places: Array, relu: bool,
 ) -> None:  # fmt: skip
-    """Write y = (x - mean)·scale + shift, with what is negative set to zero if `relu`."""
-    channels = mean.size
+    """Write y = (x - mean)·scale + shift, with what is negative set to zero if `relu`.
+
+    The channels are whole vectors.
+    """
     for p in prange(pixels.size):
-        values, result = x[pixels[p] : pixels[p] + channels], y[places[p] : places[p] + channels]
-        for c in range(channels):
-            value = (values[c] - mean[c]) * scale[c] + shift[c]
-            result[c] = x.dtype.type(0) if relu and value <= 0 else value
+        for c in range(0, scale.size, lanes(x)):
+            centred = add(load(x, pixels[p] + c), load(minus_mean, c))
+            value = fma(centred, load(scale, c), load(shift, c))
+            if relu:
+                value = keep_positive(value, value)
+            store(y, places[p] + c, value)
 
 
 @kernel(parallel=True)
 def normalize_gradient_sums(
-    dy: Array, places: Array, x: Array, pixels: Array, mean: Array, sums: Array, products: Array
-) -> None:
-    """Write Σ dy and Σ dy·(x - mean) of each channel, in float64, from sums over fixed shares."""
-    channels, chunks = mean.size, ceil_divide(pixels.size, MOMENT_PIXELS)
+    dy: Array, places: Array, x: Array, pixels: Array, minus_mean: Array,
+    sums: Array, products: Array,
+) -> None:  # fmt: skip
+    """Write Σ dy and Σ dy·(x - mean) of each channel, in float64.
+
+    The channels are whole vectors.
+    """
+    channels, chunks = sums.size, ceil_divide(pixels.size, MOMENT_PIXELS)
     part, product_part = np.zeros((chunks, channels)), np.zeros((chunks, channels))
     for chunk in prange(chunks):
-        total, product = part[chunk], product_part[chunk]
-        for p in range(chunk * MOMENT_PIXELS, min((chunk + 1) * MOMENT_PIXELS, pixels.size)):
-            values = x[pixels[p] : pixels[p] + channels]
-            gradients = dy[places[p] : places[p] + channels]
-            for c in range(channels):
-                gradient = np.float64(gradients[c])
-                total[c] += gradient
-                product[c] += gradient * np.float64(values[c] - mean[c])
+        start, end = chunk * MOMENT_PIXELS, min((chunk + 1) * MOMENT_PIXELS, pixels.size)
+        add_products(
+            dy, places, x, pixels, minus_mean, start, end, False, part[chunk], product_part[chunk]
+        )
     for c in range(channels):
-        sums[c], products[c] = 0.0, 0.0
-        for chunk in range(chunks):
-            sums[c] += part[chunk, c]
-            products[c] += product_part[chunk, c]
+        sums[c], products[c] = column_sum(part, c), column_sum(product_part, c)
+
+
+@kernel()
+def add_products(
+    y: Array, places: Array, x: Array, pixels: Array, shift: Array, start: int, end: int,
+    squares: bool, sums: Array, products: Array,
+) -> None:  # fmt: skip
+    """Add Σ y and Σ y·(x + shift) over some pixels to sums and products, which are float64.
+
+    If `squares`, y is not read: x + shift takes its place.
+    """
+    total, product = np.zeros((2, sums.size), x.dtype)
+    for first in range(start, end, RUN_PIXELS):
+        for p in range(first, min(first + RUN_PIXELS, end)):
+            for c in range(0, sums.size, lanes(x)):
+                moved, value = add(load(x, pixels[p] + c), load(shift, c)), load(y, places[p] + c)
+                if squares:
+                    value = moved
+                store(total, c, add(load(total, c), value))
+                store(product, c, fma(value, moved, load(product, c)))
+        for c in range(sums.size):
+            sums[c] += np.float64(total[c])
+            products[c] += np.float64(product[c])
+        total[:], product[:] = 0, 0
+
+
+@kernel()
+def column_sum(parts: Array, column: int) -> float:
+    """Return the sum of one column, top down; NumPy's would be a parallel region of its own."""
+    total = 0.0
+    for row in range(len(parts)):
+        total += parts[row, column]
+    return total
 
 
 @kernel(parallel=True)
 def normalize_backward_pixels(
     dy: Array, places: Array, x: Array, pixels: Array,
-    mean: Array, scale: Array, shift: Array, slope: Array,
+    minus_mean: Array, scale: Array, minus_shift: Array, minus_slope: Array,
 ) -> None:  # fmt: skip
-    """Turn dy in place into dx = scale·(dy - shift - (x - mean)·slope)."""
-    channels = mean.size
+    """Turn dy in place into dx = scale·(dy - shift - (x - mean)·slope).
+
+    The channels are whole vectors.
+    """
     for p in prange(pixels.size):
-        values = x[pixels[p] : pixels[p] + channels]
-        gradients = dy[places[p] : places[p] + channels]
-        for c in range(channels):
-            gradients[c] = scale[c] * (gradients[c] - shift[c] - (values[c] - mean[c]) * slope[c])
+        for c in range(0, scale.size, lanes(x)):
+            centred = add(load(x, pixels[p] + c), load(minus_mean, c))
+            gradient = add(load(dy, places[p] + c), load(minus_shift, c))
+            gradient = fma(centred, load(minus_slope, c), gradient)
+            store(dy, places[p] + c, multiply(gradient, load(scale, c)))

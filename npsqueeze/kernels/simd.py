@@ -58,6 +58,13 @@ def _zero(vector: VectorType) -> ir.Constant:
     return ir.Constant(vector.llvm, [0.0] * vector.lanes)
 
 
+def _spread(builder: Any, vector: VectorType, scalar: Any) -> Any:
+    undefined = ir.Constant(vector.llvm, ir.Undefined)
+    first = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), vector.lanes), [0] * vector.lanes)
+    return builder.shuffle_vector(first, undefined, everywhere)
+
+
 def _lanes(array: Array) -> int:
     return VECTOR_BYTES // array.itemsize
 
@@ -94,6 +101,22 @@ def _fma(x: Array, y: Array, z: Array) -> Array:
 
 def _keep_positive(x: Array, y: Array) -> Array:
     return np.where(y <= 0, x.dtype.type(0), x)
+
+
+def _multiply(x: Array, y: Array) -> Array:
+    return x * y
+
+
+def _fill(array: Array, value: float) -> Array:
+    return np.full(_lanes(array), value, array.dtype)
+
+
+def _keep_equal(x: Array, y: Array, z: Array) -> Array:
+    return np.where(y == z, x, x.dtype.type(0))
+
+
+def _select_above(x: Array, y: Array, a: Array, b: Array) -> Array:
+    return np.where((x > y) | (np.isnan(x) & ~np.isnan(y)), a, b)
 
 
 @_with_twin(_lanes)
@@ -135,13 +158,18 @@ def broadcast(typing: Any, array: Any, index: Any) -> Any:
     vector = VectorType(array.dtype)
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        scalar = builder.load(_address(context, builder, array, *arguments))
-        undefined = ir.Constant(vector.llvm, ir.Undefined)
-        first = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), vector.lanes), [0] * vector.lanes)
-        return builder.shuffle_vector(first, undefined, everywhere)
+        return _spread(builder, vector, builder.load(_address(context, builder, array, *arguments)))
 
     return vector(array, types.intp), emit
+
+
+@_with_twin(_fill)
+def fill(typing: Any, array: Any, value: Any) -> Any:
+    """Return a vector of the array's type with `value`, a number of that type, in every lane."""
+    vector = VectorType(array.dtype)
+    return vector(array, array.dtype), lambda context, builder, signature, arguments: _spread(
+        builder, vector, arguments[1]
+    )
 
 
 @_with_twin(_zeros)
@@ -155,6 +183,12 @@ def zeros(typing: Any, array: Any) -> Any:
 def add(typing: Any, x: Any, y: Any) -> Any:
     """Return x + y."""
     return x(x, y), lambda context, builder, signature, values: builder.fadd(*values)
+
+
+@_with_twin(_multiply)
+def multiply(typing: Any, x: Any, y: Any) -> Any:
+    """Return x·y."""
+    return x(x, y), lambda context, builder, signature, values: builder.fmul(*values)
 
 
 @_with_twin(_fma)
@@ -180,3 +214,27 @@ def keep_positive(typing: Any, x: Any, y: Any) -> Any:
         return builder.select(is_low, _zero(x), values)
 
     return x(x, y), emit
+
+
+@_with_twin(_keep_equal)
+def keep_equal(typing: Any, x: Any, y: Any, z: Any) -> Any:
+    """Return x where y == z, and 0 elsewhere."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values, left, right = arguments
+        return builder.select(builder.fcmp_ordered("==", left, right), values, _zero(x))
+
+    return x(x, y, z), emit
+
+
+@_with_twin(_select_above)
+def select_above(typing: Any, x: Any, y: Any, a: Any, b: Any) -> Any:
+    """Return a where x > y, or x is NaN and y is not; and b elsewhere."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        new, old, yes, no = arguments
+        above_or_nan = builder.fcmp_unordered(">", new, old)
+        old_is_number = builder.fcmp_ordered("ord", old, old)
+        return builder.select(builder.and_(above_or_nan, old_is_number), yes, no)
+
+    return x(x, y, a, b), emit

@@ -222,7 +222,7 @@ def test_backward_wants_a_forward_pass_and_the_logits_shape(plan: Plan) -> None:
 
 
 def test_describe_tells_what_each_step_reads_and_writes(plan: Plan) -> None:
-    lines = plan.describe().splitlines()
+    *lines, total = plan.describe().splitlines()
     assert len(lines) == 1 + len(plan.steps)
     assert lines[1].split()[:6] == [
         "features.0", "Convolution", "input", "features.0", "4x32x32x13", "1,437,696",
@@ -230,6 +230,7 @@ def test_describe_tells_what_each_step_reads_and_writes(plan: Plan) -> None:
     assert sum(step.macs() for step in plan.steps) == sum(
         int(line.split()[-3].replace(",", "")) for line in lines[1:]
     )
+    assert total.split()[:2] == ["all", f"{sum(step.macs() for step in plan.steps):,}"]
 
 
 BITS = """

@@ -90,10 +90,10 @@ class _Compiler:
             elif isinstance(layer, MaxPool2d) and self.x.in_vectors:
                 y = self._tensor(name, layer.output_shape(self.x.shape), self.x.parts)
                 self._add(MaxPooling(name, self.x, y, layer), y)
-            elif isinstance(layer, GlobalAvgPool2d):
+            elif isinstance(layer, GlobalAvgPool2d) and self.x.in_vectors:
                 y = self._tensor(name, (*self.x.shape[:2], 1, 1), self.x.parts)
                 self._add(GlobalAverage(name, self.x, y), y)
-            elif isinstance(layer, Dropout):
+            elif isinstance(layer, Dropout) and self.x.in_vectors:
                 if layer.p > 0:
                     y = self._tensor(name, self.x.shape, self.x.parts)
                     self._add(Dropping(name, self.x, y, layer), y)

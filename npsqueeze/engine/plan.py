@@ -6,7 +6,7 @@ import numpy as np
 
 from npsqueeze.arrays import Array, as_gradient
 from npsqueeze.engine.steps import Step
-from npsqueeze.engine.tensors import Tensor
+from npsqueeze.engine.tensors import Tensor, aligned_zeros
 from npsqueeze.module import Module
 
 
@@ -23,6 +23,8 @@ class Plan:
         self.model, self.steps, self.tensors, self.training = model, steps, tensors, training
         self.x, self.logits = tensors[0], tensors[-1]
         self.images = 0
+        if not training:
+            _share_memory(steps)
         for tensor in tensors:
             tensor.allocate()
         for step in steps:
@@ -79,8 +81,37 @@ class Plan:
                     f"{step.macs():,}", f"{step.y.bytes / 2**20:.2f} MiB",
                 )
             )  # fmt: skip
+        arrays = [array for tensor in self.tensors for array in (tensor.data, tensor.grad)]
+        memory = {id(array.base): array.base.nbytes for array in arrays if array.base is not None}
+        macs = sum(step.macs() for step in self.steps)
+        rows.append(("all", "", "", "", f"{macs:,}", f"{sum(memory.values()) / 2**20:.2f} MiB"))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join(
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in rows
         )
+
+
+def _share_memory(steps: Sequence[Step]) -> None:
+    """Let tensors without a border, which must stay zero, take turns in the same memory.
+
+    A tensor needs its place from the step that writes it to the last one that reads it.
+    """
+    number = {step: i for i, step in enumerate(steps)}
+    turns: list[list[Tensor]] = []
+    free_after: list[int] = []
+    for step in steps:
+        if step.y.border:
+            continue
+        last_read = max((number[reader] for reader in step.y.readers), default=len(steps))
+        free = [place for place, last in enumerate(free_after) if last < number[step]]
+        if not free:
+            free = [len(turns)]
+            turns.append([])
+            free_after.append(0)
+        turns[free[0]].append(step.y)
+        free_after[free[0]] = last_read
+    for tensors in turns:
+        memory = aligned_zeros(max(tensor.size for tensor in tensors), tensors[0].dtype)
+        for tensor in tensors:
+            tensor.data = memory[: tensor.size]

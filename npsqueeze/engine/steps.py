@@ -46,6 +46,8 @@ class Step(ABC):
 
     def send(self, x: Tensor, n: int, gradient: Array) -> None:
         """Write a gradient, given as (n, H, W, channels), into x's, as the duties ask."""
+        if not x.has_gradient:
+            return
         adds, gates = self.duties(x)
         target, data = x.images(x.grad, n), x.images(x.data, n)
         if adds:
@@ -196,42 +198,51 @@ class Dropping(Step):
     def __init__(self, name: str, x: Tensor, y: Tensor, layer: Dropout) -> None:
         super().__init__(name, x, y)
         self.layer = layer
+        self.kept: Array | None = None
 
     def prepare(self) -> None:
         """List all pixels."""
         self.x_pixels, self.y_pixels = self.x.offsets(), self.y.offsets()
 
     def forward(self, n: int, training: bool) -> None:
-        """Multiply by 0 or 1/(1 - p)."""
-        layer, shape, p = self.layer, (n, *self.x.shape[1:]), self.layer.p
-        if training:
-            kept = kept_by_dropout(shape, p, (layer.seed, DROPOUT, layer.step))
-            self.scale = self.x.dtype.type(1 / (1 - p))
-        else:
-            kept, self.scale = np.ones(shape, bool), self.x.dtype.type(1)
-        layer.step += training
+        """Multiply by 0 or 1/(1 - p); in inference, by 1."""
+        layer, x, y, p = self.layer, self.x, self.y, self.layer.p
+        self.kept = None
+        if not training:
+            y.images(y.data, n)[...] = x.images(x.data, n)
+            return
+        shape = (n, *x.shape[1:])
+        kept = kept_by_dropout(shape, p, (layer.seed, DROPOUT, layer.step))
+        layer.step += 1
         self.kept = kept.reshape(*shape[:2], -1)
-        self._drop(self.x.data, self.x_pixels, self.y.data, self.y_pixels)
+        self._drop(self.kept, x.data, self.x_pixels, y.data, self.y_pixels)
 
     def backward(self, n: int) -> None:
         """Multiply by the same factor, and send on."""
         x, y, count = self.x, self.y, self.y.pixels(n)
-        self._drop(y.grad, self.y_pixels, y.grad, self.y_pixels)
+        if self.kept is not None:
+            self._drop(self.kept, y.grad, self.y_pixels, y.grad, self.y_pixels)
         kernels.send_pixels(
             y.grad, self.y_pixels[:count], x.grad, self.x_pixels[:count],
             y.channels, x.data, *self.duties(x),
         )  # fmt: skip
 
-    def _drop(self, source: Array, pixels: Array, target: Array, places: Array) -> None:
-        count = self.kept.shape[0] * self.kept.shape[2]
+    def _drop(
+        self, kept: Array, source: Array, pixels: Array, target: Array, places: Array
+    ) -> None:
+        count, scale = kept.shape[0] * kept.shape[2], self.x.dtype.type(1 / (1 - self.layer.p))
         kernels.drop_pixels(
-            source, pixels[:count], self.kept, self.x.channel_places, self.scale,
-            target, places[:count],
-        )  # fmt: skip
+            source, pixels[:count], kept, self.x.channel_places, scale, target, places[:count]
+        )
 
 
 class GlobalAverage(Step):
     """The mean of each channel."""
+
+    def prepare(self) -> None:
+        """List all pixels, and for each of them the single one of its image in y."""
+        x, y = self.x, self.y
+        self.x_pixels, self.y_pixels = x.offsets(), np.repeat(y.offsets(), x.pixels(1))
 
     def forward(self, n: int, training: bool) -> None:
         """Average over the pixels."""
@@ -240,8 +251,12 @@ class GlobalAverage(Step):
 
     def backward(self, n: int) -> None:
         """Give every pixel its share."""
-        share = self.y.images(self.y.grad, n) / self.x.pixels(1)
-        self.send(self.x, n, np.broadcast_to(share, self.x.images(self.x.grad, n).shape))
+        x, y, count = self.x, self.y, self.x.pixels(n)
+        y.images(y.grad, n)[...] /= x.pixels(1)
+        kernels.send_pixels(
+            y.grad, self.y_pixels[:count], x.grad, self.x_pixels[:count],
+            x.channels, x.data, *self.duties(x),
+        )  # fmt: skip
 
 
 class Taught(Step):

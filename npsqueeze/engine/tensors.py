@@ -123,12 +123,17 @@ class Tensor:
         steps = np.array([down * self.row + right * self.channels for down, right in kernel])
         return (steps[:, None] + np.asarray(channels)).ravel()
 
+    @property
+    def size(self) -> int:
+        """How many numbers the memory holds: all images, and the spare pixel."""
+        return self.spare + self.channels
+
     def allocate(self) -> None:
-        """Get the memory; all is zero, and the border stays so."""
-        size = self.spare + self.channels
-        self.data = aligned_zeros(size, self.dtype)
+        """Get the memory, if there is none yet; all is zero, and the border stays so."""
+        if not self.data.size:
+            self.data = aligned_zeros(self.size, self.dtype)
         if self.has_gradient and self.lender is None:
-            self.grad = aligned_zeros(size, self.dtype)
+            self.grad = aligned_zeros(self.size, self.dtype)
 
     def images(self, array: Array, n: int) -> Array:
         """View n images of `data` or `grad` as (n, H, W, channels), without the border."""

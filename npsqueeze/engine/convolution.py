@@ -9,6 +9,7 @@ from npsqueeze import kernels
 from npsqueeze.arrays import Array
 from npsqueeze.engine.steps import Step
 from npsqueeze.engine.tensors import Tensor, aligned_zeros, in_tiles, whole_tiles
+from npsqueeze.engine.winograd import WINDOWS, Winograd, border
 from npsqueeze.functional.windows import Windows
 from npsqueeze.kernels.simd import VECTOR_BYTES
 from npsqueeze.module import Parameter
@@ -48,6 +49,9 @@ class Convolution(Step):
         self.branches, self.relu = branches, relu
         y.rectified = relu
         for branch in branches:
+            if branch.windows == WINDOWS and x.in_vectors:
+                for tensor in (x, y) if x.has_gradient else (x,):
+                    tensor.widen(border(*x.shape[2:]))
             for axis in (0, 1):
                 last_window = (y.shape[2 + axis] - 1) * branch.windows.stride[axis]
                 reach = [step[axis] for step in branch.kernel]
@@ -71,6 +75,10 @@ class Convolution(Step):
         x, y, rows = self.x, self.y, whole_tiles(self.y.pixels(n))
         for each in self.forwards:
             each.pack()
+            each.read_bias()
+            if each.winograd:
+                each.winograd.run(n, x.data, each.biases, y.data, self.relu, False, y.data, False)
+                continue
             kernels.convolve(
                 x.data, self.rows[:rows], each.taps, each.weights, each.biases,
                 y.data, self.places[:rows], each.first_column, self.relu, False, y.data, False,
@@ -85,16 +93,26 @@ class Convolution(Step):
                 each.first_column, each.dw, each.db,
             )  # fmt: skip
             each.add_gradients()
-        if not x.has_gradient:
-            return
-        back = self.backwards
-        back.pack()
+        if x.has_gradient:
+            self._send(n)
+
+    def _send(self, n: int) -> None:
+        """Compute the gradient of x: one convolution of dy for all branches, those of 3x3 apart."""
+        x, y, back = self.x, self.y, self.backwards
         adds, gates = self.duties(x)
         rows = whole_tiles(x.pixels(n))
-        kernels.convolve(
-            y.grad, self.y_rows[:rows], back.taps, back.weights, self.no_bias,
-            x.grad, self.x_places[:rows], 0, False, adds, x.data, gates,
-        )  # fmt: skip
+        back.pack()
+        if len(back.taps):
+            kernels.convolve(
+                y.grad, self.y_rows[:rows], back.taps, back.weights, self.no_bias,
+                x.grad, self.x_places[:rows], 0, False, adds, x.data, gates and not back.winograds,
+            )  # fmt: skip
+            adds = True
+        for each in back.winograds:
+            each.pack()
+            is_last = gates and each is back.winograds[-1]
+            each.run(n, y.grad, self.no_bias, x.grad, False, adds, x.data, is_last)
+            adds = True
 
     def macs(self) -> int:
         """Return one operation for each weight and output pixel."""
@@ -117,21 +135,42 @@ class ForwardPass:
         order = stored.transpose(2, 1, 0).reshape(inputs, filters)
         filled = np.full((inputs, columns), -1, np.int64)
         filled[:, self.filters] = order
-        self.sources = _panels(filled, lanes)
-        self.weights = aligned_zeros(self.sources.size, x.dtype)
+        self.winograd = None
+        if branch.windows == WINDOWS and x.in_vectors:
+            self.winograd = Winograd(
+                x, x.channel_places, 0, y, self.filters, self.first_column, branch.weight, False
+            )
+        else:
+            self.sources = _panels(filled, lanes)
+            self.weights = aligned_zeros(self.sources.size, x.dtype)
         self.biases = np.zeros(columns, x.dtype)
+        self.packed = None if y.has_gradient else np.full_like(weight, np.nan)
         if not y.has_gradient:
             return
         shares = max(1, min(GRADIENT_TASKS * lanes // columns, y.pixels(y.shape[0]) // 64))
-        self.dw = np.zeros((shares, len(self.tap_rows), columns), x.dtype)
+        size = shares * len(self.tap_rows) * columns
+        self.dw = aligned_zeros(size, x.dtype).reshape(shares, len(self.tap_rows), columns)
         self.db = np.zeros((shares, columns), x.dtype)
         # and back: where in (taps, columns) each weight's gradient is
         self.targets = np.empty(weight.size, np.int64)
         self.targets[order] = np.arange(inputs)[:, None] * columns + self.filters
 
     def pack(self) -> None:
-        """Bring the weights as they are now into the order of the tables."""
-        kernels.gather(self.branch.weight.data.reshape(-1), self.sources, self.weights)
+        """Bring the weights as they are now into the order of the tables.
+
+        A plan for prediction does so only where they have changed: it takes longer than to look.
+        """
+        if self.packed is not None:
+            if np.array_equal(self.packed, self.branch.weight.data):
+                return
+            self.packed[...] = self.branch.weight.data
+        if self.winograd:
+            self.winograd.pack()
+        else:
+            kernels.gather(self.branch.weight.data.reshape(-1), self.sources, self.weights)
+
+    def read_bias(self) -> None:
+        """Copy the biases as they are now."""
         if self.branch.bias is not None:
             self.biases[self.filters] = self.branch.bias.data
 
@@ -148,9 +187,15 @@ class BackwardPass:
     """The tables of all branches for the gradient of x, which is one convolution of dy."""
 
     def __init__(self, branches: Sequence[Branch], x: Tensor, y: Tensor) -> None:
-        self.branches = branches
-        taps, orders, start = [], [], 0
-        for branch in branches:
+        self.winograds = [
+            Winograd(y, places, first, x, x.channel_places, 0, branch.weight, turned=True)
+            for branch in branches
+            if branch.windows == WINDOWS
+            for first, _, places in [branch.columns(y)]
+        ]
+        self.branches = [branch for branch in branches if branch.windows != WINDOWS]
+        taps, orders, start = [np.empty(0, np.int64)], [np.empty((0, x.channels), np.int64)], 0
+        for branch in self.branches:
             weight, (first, _, places) = branch.weight.data, branch.columns(y)
             filters, inputs = weight.shape[:2]
             turned = [(-down, -right) for down, right in branch.kernel]
@@ -168,8 +213,9 @@ class BackwardPass:
 
     def pack(self) -> None:
         """Bring the weights as they are now into the order of the tables."""
-        np.concatenate([b.weight.data.ravel() for b in self.branches], out=self.all_weights)
-        kernels.gather(self.all_weights, self.sources, self.weights)
+        if self.branches:
+            np.concatenate([b.weight.data.ravel() for b in self.branches], out=self.all_weights)
+            kernels.gather(self.all_weights, self.sources, self.weights)
 
 
 def _panels(order: Array, lanes: int) -> Array:

@@ -30,6 +30,7 @@ from npsqueeze.kernels.pool import (
     max_pool_forward,
 )
 from npsqueeze.kernels.relu import relu_backward, relu_forward
+from npsqueeze.kernels.winograd import convolve_3x3, transform_filters
 
 __all__ = [
     "add_gathered",
@@ -40,6 +41,7 @@ __all__ = [
     "channel_moments",
     "col2im",
     "convolve",
+    "convolve_3x3",
     "drop_pixels",
     "gather",
     "gemm",
@@ -60,5 +62,6 @@ __all__ = [
     "relu_forward",
     "send_pixels",
     "set_num_threads",
+    "transform_filters",
     "weight_gradient",
 ]

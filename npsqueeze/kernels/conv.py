@@ -15,10 +15,8 @@ Rows and terms are offsets in memory. So stride, padding and kernel size are in 
 and what a window sees outside of the image is the zero border of its buffer.
 """
 
-import numpy as np
-
 from npsqueeze.arrays import Array
-from npsqueeze.kernels.gemm import ceil_divide
+from npsqueeze.kernels.gemm import ceil_divide, scratch
 from npsqueeze.kernels.jit import kernel, prange
 from npsqueeze.kernels.simd import add, broadcast, fma, keep_positive, lanes, load, store, zeros
 
@@ -60,8 +58,8 @@ def convolve(
     # pixels are written. Else the panel stays there, and a block's tiles pass by.
     pass_rows = TILE_ROWS if count * panels * width <= FEW_WEIGHTS else BLOCK_ROWS
     for task in prange(blocks * groups):
-        start = task // groups * BLOCK_ROWS
-        first_panel = task % groups * group_size
+        start = task % blocks * BLOCK_ROWS
+        first_panel = task // blocks * group_size
         last_panel = min(first_panel + group_size, panels)
         for first_row in range(start, min(start + BLOCK_ROWS, rows.size), pass_rows):
             last_row = min(first_row + pass_rows, rows.size)
@@ -141,7 +139,7 @@ def weight_gradient(
         share, column = task // panels, task % panels * width
         start, end = share * share_size, min((share + 1) * share_size, pixels.size)
         target = share * count * channels + column
-        total, packed = zeros(dy), np.empty(CHUNK * width, dy.dtype)
+        total, packed = zeros(dy), scratch(CHUNK * width, dy)
         for k in range(count):
             store(flat_dw, target + k * channels, total)
         for first in range(start, end, CHUNK):

@@ -16,7 +16,7 @@ import numpy as np
 
 from npsqueeze.arrays import Array
 from npsqueeze.kernels.jit import kernel, prange
-from npsqueeze.kernels.simd import add, broadcast, fma, lanes, load, store, zeros
+from npsqueeze.kernels.simd import VECTOR_BYTES, add, broadcast, fma, lanes, load, store, zeros
 
 DEPTH_BLOCK = 256
 TILE_ROWS = 6
@@ -61,6 +61,14 @@ def ceil_divide(count: int, size: int) -> int:
 
 
 @kernel()
+def scratch(size: int, like: Array) -> Array:
+    """Return room for `size` numbers that starts at a cache line, so that no vector takes two."""
+    room = np.empty(size + lanes(like), like.dtype)
+    start = -room.ctypes.data % VECTOR_BYTES // room.itemsize
+    return room[start : start + size]
+
+
+@kernel()
 def task_size(sums: int, rows: int, panels: int) -> tuple[int, int]:
     """Return the rows (whole tiles) and the panels of a task: a large one, in enough tasks."""
     task_panels = min(TASK_PANELS, panels)
@@ -83,8 +91,8 @@ def run_task(
     depth = a.shape[1] if transpose_a else a.shape[2]
     a_row, a_depth = (1, rows) if transpose_a else (depth, 1)
     flat_a, flat_b, flat_c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
-    packed = np.empty((last_panel - first_panel) * lanes(b) * DEPTH_BLOCK, b.dtype)
-    edge = np.empty(TILE_ROWS * lanes(b), b.dtype)
+    packed = scratch((last_panel - first_panel) * lanes(b) * DEPTH_BLOCK, b)
+    edge = scratch(TILE_ROWS * lanes(b), b)
     first_product = result * (products // sums)
     for product in range(first_product, first_product + products // sums):
         for k in range(0, max(depth, 1), DEPTH_BLOCK):  # once for an empty sum, which is zero

@@ -103,6 +103,10 @@ def _keep_positive(x: Array, y: Array) -> Array:
     return np.where(y <= 0, x.dtype.type(0), x)
 
 
+def _subtract(x: Array, y: Array) -> Array:
+    return x - y
+
+
 def _multiply(x: Array, y: Array) -> Array:
     return x * y
 
@@ -183,6 +187,12 @@ def zeros(typing: Any, array: Any) -> Any:
 def add(typing: Any, x: Any, y: Any) -> Any:
     """Return x + y."""
     return x(x, y), lambda context, builder, signature, values: builder.fadd(*values)
+
+
+@_with_twin(_subtract)
+def subtract(typing: Any, x: Any, y: Any) -> Any:
+    """Return x - y."""
+    return x(x, y), lambda context, builder, signature, values: builder.fsub(*values)
 
 
 @_with_twin(_multiply)

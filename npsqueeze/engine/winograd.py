@@ -1,0 +1,78 @@
+"""3x3 convolutions of a plan in fewer multiplications: which ones, and their tables."""
+
+import numpy as np
+
+from npsqueeze import kernels
+from npsqueeze.arrays import Array
+from npsqueeze.engine.tensors import Tensor, aligned_zeros, in_tiles, whole_tiles
+from npsqueeze.functional.windows import Windows
+from npsqueeze.kernels.simd import VECTOR_BYTES
+from npsqueeze.module import Parameter
+
+WINDOWS = Windows((3, 3), (1, 1), (1, 1))
+
+
+def border(height: int, width: int) -> int:
+    """Return how far the squares reach beyond an image that they cover."""
+    return 1 + max(height % 2, width % 2)
+
+
+class Winograd:
+    """One 3x3 convolution from a part of a tensor to a part of another of the same height and width.
+
+    Parameters
+    ----------
+    source, target : Tensor
+    terms, columns : arrays
+        The places in memory of the channels read and written, all in one run of whole vectors that
+        starts at `first_term` and `first_column`.
+    weight : Parameter
+    turned : bool
+        Whether this is the gradient's convolution, from the filters to the inputs.
+    """
+
+    def __init__(
+        self, source: Tensor, terms: Array, first_term: int, target: Tensor, columns: Array,
+        first_column: int, weight: Parameter, turned: bool,
+    ) -> None:  # fmt: skip
+        self.source, self.terms, self.columns = source, terms, columns
+        self.first_column, self.weight, self.turned = first_column, weight, turned
+        self.lanes = VECTOR_BYTES // source.dtype.itemsize
+        self.channels = np.arange(-(-len(terms) // self.lanes) * self.lanes)
+        panels = -(-len(columns) // self.lanes)
+        size = 16 * panels * len(self.channels) * self.lanes
+        self.weights = aligned_zeros(size, source.dtype)
+        n, _, height, width = source.shape
+        rows, across = -(-height // 2), -(-width // 2)
+        self.per_image = rows * across
+        p, q = np.arange(rows) * 2, np.arange(across) * 2
+        corners = source.offsets((2, 2), (rows, across)) - source.row - source.channels
+        self.corners = in_tiles(corners + first_term)
+        image = np.arange(n)[:, None, None, None, None] * target.image
+        down, right = (
+            p[:, None, None, None] + np.arange(2)[:, None],
+            q[:, None, None] + np.arange(2),
+        )
+        places = (down + target.border) * target.row + (right + target.border) * target.channels
+        places = np.where((down < height) & (right < width), image + places, target.spare)
+        filler = np.full(4 * (len(self.corners) - n * self.per_image), target.spare)
+        self.places = np.concatenate([places.ravel(), filler])
+
+    def pack(self) -> None:
+        """Transform the filters as they are now."""
+        kernels.transform_filters(
+            self.weight.data, self.terms, self.columns, len(self.channels), self.turned,
+            self.weights, self.lanes,
+        )  # fmt: skip
+
+    def run(
+        self, n: int, x: Array, bias: Array, y: Array, relu: bool, accumulate: bool, gate: Array,
+        gated: bool,
+    ) -> None:  # fmt: skip
+        """Convolve the first n images."""
+        squares = whole_tiles(n * self.per_image)
+        kernels.convolve_3x3(
+            x, self.corners[:squares], self.source.row, self.source.channels, self.channels,
+            self.weights, bias, y, self.places[: 4 * squares], self.first_column,
+            relu, accumulate, gate, gated,
+        )  # fmt: skip

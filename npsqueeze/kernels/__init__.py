@@ -12,6 +12,7 @@ from npsqueeze.kernels.conv import add_gathered, convolve, gather, weight_gradie
 from npsqueeze.kernels.gemm import gemm
 from npsqueeze.kernels.im2col import col2im, im2col
 from npsqueeze.kernels.jit import cache_folder, get_num_threads, is_compiled, set_num_threads
+from npsqueeze.kernels.peak import fma_chains, triad
 from npsqueeze.kernels.pixels import (
     add_pixels,
     max_pool,
@@ -39,6 +40,7 @@ __all__ = [
     "channel_moments",
     "col2im",
     "convolve",
+    "fma_chains",
     "gather",
     "gemm",
     "get_num_threads",
@@ -58,5 +60,6 @@ __all__ = [
     "relu_forward",
     "send_pixels",
     "set_num_threads",
+    "triad",
     "weight_gradient",
 ]

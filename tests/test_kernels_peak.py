@@ -11,9 +11,7 @@ from tests.strategies import dtypes
 VECTOR_BYTES = 64
 
 
-@given(
-    dtypes, st.integers(1, 5), st.integers(0, 6), st.sampled_from([FEW_CHAINS, MANY_CHAINS])
-)
+@given(dtypes, st.integers(1, 5), st.integers(0, 6), st.sampled_from([FEW_CHAINS, MANY_CHAINS]))
 def test_every_chain_runs_every_round(dtype, tasks, rounds, chains):
     width = VECTOR_BYTES // np.dtype(dtype).itemsize
     numbers = np.arange(tasks * chains * width, dtype=dtype)

@@ -18,6 +18,11 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def busy_cores() -> float:
+    """Return how many cores, on average over the last minute, others have kept busy."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+
+
 def facts() -> dict[str, Any]:
     """Return the CPU, the system, the versions, and the variables that change what is measured."""
     versions = {}

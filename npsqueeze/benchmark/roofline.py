@@ -97,7 +97,11 @@ def _draw_cost(axes: "Axes", sizes: Sequence[Result], by: str) -> None:
         "batch": ("pictures in a batch", f"Training on {usual}x{usual} pixels"),
         "pixels": ("height and width [pixels]", f"Training with {usual} pictures in a batch"),
     }[by]
-    axes.set(xscale="log", yscale="log", xlabel=label, ylabel="time [ms/picture]", title=title)
+    axes.set(xscale="log", xlabel=label, ylabel="time [ms/picture]", title=title)
+    if by == "batch":
+        axes.set_ylim(bottom=0)
+    else:
+        axes.set_yscale("log")
     ticks = [place for place, _ in points]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()

@@ -238,7 +238,7 @@ def works_of(kind: str, batch_size: int) -> list[Work]:
         return [Network(kind, "1.1, 1 of 224x224", "1.1", (), (1, 3, 224, 224), training=False)]
     if kind == "size":
         batches = [(n, 3, 32, 32) for n in (8, 16, 32, 64, 128, 256, 512)]
-        pictures = [(16, 3, pixels, pixels) for pixels in (32, 64, 96, 128, 160, 192, 224)]
+        pictures = [(16, 3, pixels, pixels) for pixels in (64, 96, 128, 160, 192, 224)]
         return [_step("cifar", PLAIN, shape, "cifar", kind) for shape in [*batches, *pictures]]
     raise ValueError(f"WORK: expected some of {', '.join(KINDS)}, got {kind!r}")
 

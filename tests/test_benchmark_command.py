@@ -103,6 +103,8 @@ def test_a_busy_machine_is_noted(monkeypatch, capsys):
     assert main(["bench", "--json"]) == 0
     note = "something else keeps 1.2 cores busy: the figures will be off"
     assert note in json.loads(capsys.readouterr().out)["notes"]
+    assert main(["bench"]) == 0
+    assert note in capsys.readouterr().out.splitlines()
 
 
 def test_facts(monkeypatch):

@@ -52,6 +52,7 @@ def bench(
         facts = machine.facts()
         print(f"{facts['cpu']}, {threads} of {facts['cores']} cores\n")
         print(report.table(results, roof))
+        print(*notes, sep="\n", end="\n" if notes else "")
     return int(any(result.ours.error for result in results))
 
 

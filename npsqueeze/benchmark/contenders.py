@@ -32,8 +32,8 @@ class Contender(NamedTuple):
         """Return the packages that it needs and that are not installed."""
         return [name for name in self.packages if importlib.util.find_spec(name) is None]
 
-    def prepare(self, work: Work, threads: int) -> Callable[[], object]:
-        """Return the function that does the work; imports the library."""
+    def prepare(self, work: Work, threads: int) -> Callable[[], object] | None:
+        """Return the function that does the work, or None if it cannot; imports the library."""
         return importlib.import_module(self.module).prepare(work, self.way, threads)
 
 

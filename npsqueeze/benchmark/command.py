@@ -12,7 +12,7 @@ from npsqueeze.benchmark.results import PEAK_MEMORY_KINDS, Result, Roof
 from npsqueeze.benchmark.roofline import draw
 from npsqueeze.benchmark.works import KINDS, Work, peaks, works_of
 
-IDLE = 0.5  # cores that may be busy before a warning
+IDLE = 0.5  # load that needs no warning
 DEFAULT_KINDS = tuple(kind for kind in KINDS if kind != "size")
 
 
@@ -34,8 +34,8 @@ def bench(
     threads = machine.cores() if threads is None else threads
     _check(works, threads, batch_size, rounds, plot)
     contenders, notes = installed()
-    if (busy := machine.busy_cores()) > IDLE:
-        notes.append(f"something else keeps {busy:.1f} cores busy: the figures will be off")
+    if (load := machine.load()) > IDLE:
+        notes.append(f"something else was running (load {load:.1f}): the figures may be far off")
     for note in notes:
         _tell(note)
     results = list(

@@ -18,8 +18,8 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def busy_cores() -> float:
-    """Return how many cores, on average over the last minute, others have kept busy."""
+def load() -> float:
+    """Return how many threads, on average over the last minute, have wanted a core."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from npsqueeze import commands
+from npsqueeze.benchmark import bench
+from npsqueeze.benchmark.works import KINDS
 from npsqueeze.errors import GradientError, TrainingError
 from npsqueeze.evaluation import ENGINES
 from npsqueeze.functional.fire import BYPASSES
@@ -89,6 +91,8 @@ def build_parser() -> argparse.ArgumentParser:
     summary.add_argument("--classes", type=int, help="number of classes")
     _add_model(summary)
 
+    _add_bench(add("bench", bench, "measure how fast this machine computes, and others on it"))
+
     _add_data_commands(add("data", None, "get the data"))
     return parser
 
@@ -139,6 +143,20 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         "--model", dest="version", choices=VERSIONS, help="which SqueezeNet (default: cifar)"
     )
     _add_model(parser)
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "works",
+        nargs="*",
+        metavar="WORK",
+        help=f"some of {', '.join(KINDS)} (default: all but size)",
+    )
+    _add_threads(parser)
+    parser.add_argument("--batch-size", type=int, help="pictures of 32x32 a step (default: 128)")
+    parser.add_argument("--rounds", type=int, help="turns of each contender (default: 5)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument("--plot", metavar="FILE.png", help="draw the roofline, and costs by size")
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from npsqueeze.kernels.conv import add_gathered, convolve, gather, weight_gradie
 from npsqueeze.kernels.gemm import gemm
 from npsqueeze.kernels.im2col import col2im, im2col
 from npsqueeze.kernels.jit import cache_folder, get_num_threads, is_compiled, set_num_threads
+from npsqueeze.kernels.peak import fma_chains, triad
 from npsqueeze.kernels.pixels import (
     add_pixels,
     drop_pixels,
@@ -43,6 +44,7 @@ __all__ = [
     "convolve",
     "convolve_3x3",
     "drop_pixels",
+    "fma_chains",
     "gather",
     "gemm",
     "get_num_threads",
@@ -63,5 +65,6 @@ __all__ = [
     "send_pixels",
     "set_num_threads",
     "transform_filters",
+    "triad",
     "weight_gradient",
 ]

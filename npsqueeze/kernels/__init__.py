@@ -1,17 +1,17 @@
 """All Numba code of npsqueeze: arrays in, arrays out.
 
-`jit` decides how kernels are compiled and kept, and `simd` gives them vectors; the other files hold
-the kernels. These check nothing, because their callers do. They get C-contiguous, writable arrays
-of one float type, and write their result into an array of the caller's. The work is cut by the
-problem's shape alone, each element is written by one thread, and every sum has a fixed order: the
-same bits come out for any number of threads.
+`jit` decides how kernels are compiled and kept, `threads` who runs them, and `simd` gives them
+vectors; the other files hold the kernels. These check nothing, because their callers do. They get
+C-contiguous, writable arrays of one float type, and write their result into an array of the
+caller's. The work is cut by the problem's shape alone, each element is written by one thread, and
+every sum has a fixed order: the same bits come out for any number of threads.
 """
 
 from npsqueeze.kernels.batchnorm import channel_moments, normalize_backward, normalize_forward
 from npsqueeze.kernels.conv import add_gathered, convolve, gather, weight_gradient
 from npsqueeze.kernels.gemm import gemm
 from npsqueeze.kernels.im2col import col2im, im2col
-from npsqueeze.kernels.jit import cache_folder, get_num_threads, is_compiled, set_num_threads
+from npsqueeze.kernels.jit import cache_folder, is_compiled
 from npsqueeze.kernels.pixels import (
     add_pixels,
     max_pool,
@@ -29,6 +29,7 @@ from npsqueeze.kernels.pool import (
     max_pool_forward,
 )
 from npsqueeze.kernels.relu import relu_backward, relu_forward
+from npsqueeze.kernels.threads import get_num_threads, set_num_threads, threading_layer
 
 __all__ = [
     "add_gathered",
@@ -58,5 +59,6 @@ __all__ = [
     "relu_forward",
     "send_pixels",
     "set_num_threads",
+    "threading_layer",
     "weight_gradient",
 ]

@@ -12,6 +12,7 @@ from npsqueeze.kernels.conv import add_gathered, convolve, gather, weight_gradie
 from npsqueeze.kernels.gemm import gemm
 from npsqueeze.kernels.im2col import col2im, im2col
 from npsqueeze.kernels.jit import cache_folder, is_compiled
+from npsqueeze.kernels.optim import adamw_step, sgd_step
 from npsqueeze.kernels.pixels import (
     add_pixels,
     max_pool,
@@ -32,6 +33,7 @@ from npsqueeze.kernels.relu import relu_backward, relu_forward
 from npsqueeze.kernels.threads import get_num_threads, set_num_threads, threading_layer
 
 __all__ = [
+    "adamw_step",
     "add_gathered",
     "add_pixels",
     "avg_pool_backward",
@@ -59,6 +61,7 @@ __all__ = [
     "relu_forward",
     "send_pixels",
     "set_num_threads",
+    "sgd_step",
     "threading_layer",
     "weight_gradient",
 ]

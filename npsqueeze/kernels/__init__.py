@@ -11,7 +11,7 @@ from npsqueeze.kernels.batchnorm import channel_moments, normalize_backward, nor
 from npsqueeze.kernels.conv import add_gathered, convolve, gather, weight_gradient
 from npsqueeze.kernels.gemm import gemm
 from npsqueeze.kernels.im2col import col2im, im2col
-from npsqueeze.kernels.jit import cache_folder, is_compiled
+from npsqueeze.kernels.jit import cache_folder, is_compiled, listening
 from npsqueeze.kernels.optim import adamw_step, sgd_step
 from npsqueeze.kernels.pixels import (
     add_pixels,
@@ -47,6 +47,7 @@ __all__ = [
     "get_num_threads",
     "im2col",
     "is_compiled",
+    "listening",
     "max_pool",
     "max_pool_backward",
     "max_pool_backward_pixels",

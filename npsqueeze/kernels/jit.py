@@ -9,8 +9,8 @@ looks at the file of the outermost function only.) Numba's settings stay as the 
 import hashlib
 import os
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,19 @@ def kernel(parallel: bool = False) -> Callable[[Callable[..., Any]], Any]:
         return guarded(compiled) if parallel else compiled
 
     return decorate
+
+
+_listeners: list[Callable[[str], None]] = []
+
+
+@contextmanager
+def listening(listener: Callable[[str], None]) -> Iterator[None]:
+    """Call `listener` with the name of each kernel that is not in the cache, before it compiles."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
 
 
 @cache
@@ -130,6 +143,13 @@ class KernelCache(NullCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the compiled code for a signature, or None: then it is compiled again."""
+        found = self._find(sig, target_context)
+        if found is None:
+            for listener in _listeners:
+                listener(self.function.__name__)
+        return found
+
+    def _find(self, sig: Any, target_context: Any) -> Any:
         if self.files is None:
             return None
         try:

@@ -74,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     gradcheck.add_argument("--seed", type=int, help="of the numbers tried (default: 0)")
 
     warmup = add("warmup", commands.warmup, "compile all kernels ahead, once for this machine")
-    warmup.add_argument("--float64", action="store_true", help="also those of the gradient checks")
+    warmup.add_argument("--float64", action="store_true", help="also for float64")
 
     add("exercises", commands.exercises, "show the course's exercises, and which are solved")
 

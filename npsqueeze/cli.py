@@ -16,6 +16,7 @@ from npsqueeze.models import VERSIONS
 from npsqueeze.schedules import SCHEDULES
 from npsqueeze.training import Settings
 from npsqueeze.version import __version__
+from npsqueeze.warmup import telling_compilation
 
 FAILED, WRONG_USE = 1, 2
 
@@ -25,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(build_parser().parse_args(arguments))
     command = options.pop("command")
     try:
-        return int(command(**options) or 0)
+        with telling_compilation():
+            return int(command(**options) or 0)
     except (GradientError, TrainingError) as error:
         status = FAILED
         message = str(error)
@@ -72,6 +74,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     gradcheck = add("gradcheck", commands.gradcheck, "check every gradient by finite differences")
     gradcheck.add_argument("--seed", type=int, help="of the numbers tried (default: 0)")
+
+    warmup = add("warmup", commands.warmup, "compile all kernels ahead, once for this machine")
+    warmup.add_argument("--float64", action="store_true", help="also for float64")
 
     add("exercises", commands.exercises, "show the course's exercises, and which are solved")
 

@@ -30,6 +30,7 @@ from npsqueeze.runs import load_model, read_run
 from npsqueeze.summary import summary as summary_table
 from npsqueeze.training import Settings
 from npsqueeze.training import train as train_model
+from npsqueeze.warmup import compile_all
 
 INTERRUPTED = 130  # what a shell reports after Ctrl-C
 RECIPE_NETWORK: dict[str, Any] = {
@@ -103,7 +104,6 @@ def predict(pictures: list[str], weights: str | None = None, top: int = 5) -> No
     """Print the most probable classes of each picture as bars."""
     if top < 1:
         raise ValueError(f"--top: expected at least 1, got {top}")
-    _tell_compilation()
     net, metadata = load_model(_find_weights(weights))
     settings, classes = metadata["settings"], metadata["classes"]
     images = [read_picture(path, metadata["image_size"]) for path in pictures]
@@ -173,6 +173,20 @@ def exercises() -> None:
     print(f"{solved} of {len(course.EXERCISES)} solved")
 
 
+def warmup(float64: bool = False) -> None:
+    """Compile every kernel that training and prediction need, and tell where they are kept."""
+    names, seconds = compile_all()
+    if float64:
+        more, more_seconds = compile_all(np.float64)
+        names, seconds = names + more, seconds + more_seconds
+    folder = kernels.cache_folder()
+    place = "nowhere: no folder can be written" if folder is None else folder
+    if names:
+        print(f"{len(names)} kernels compiled in {seconds:.0f} s; they are kept in {place}")
+    else:
+        print(f"all kernels are there already, as {seconds:.1f} s have shown; kept in {place}")
+
+
 def fetch(folder: str | None = None, source: str | None = None) -> None:
     """Get the whole data set, and tell where it is."""
     print("getting and verifying CIFAR-10 …", flush=True)
@@ -211,12 +225,6 @@ def _set_threads(threads: int | None) -> None:
             kernels.set_num_threads(threads)
     count = kernels.get_num_threads()
     print(f"{count} {'thread' if count == 1 else 'threads'} at work …", flush=True)
-    _tell_compilation()
-
-
-def _tell_compilation() -> None:
-    if not kernels.is_compiled():
-        print("compiling the kernels for this CPU, once (about half a minute) …", flush=True)
 
 
 def _new_run_folder() -> Path:

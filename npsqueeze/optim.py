@@ -1,12 +1,13 @@
 """Optimisers: a gradient becomes a step of its parameter, in place."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
 from typing import Protocol
 
 import numpy as np
 
+from npsqueeze import kernels
 from npsqueeze.arrays import Array
 from npsqueeze.errors import CheckpointError
 
@@ -136,14 +137,9 @@ class SGD(Optimizer):
 
     def step(self) -> None:
         """Move every parameter once, along its velocity."""
+        factors = self.lr, self.momentum, self.weight_decay, bool(self.nesterov)
         for p, v in zip(self.parameters, self._velocity, strict=True):
-            g = self.weight_decay * p.data
-            g += p.grad
-            v *= self.momentum
-            v += g
-            if self.nesterov:
-                g += self.momentum * v
-            p.data -= self.lr * (g if self.nesterov else v)
+            _step(kernels.sgd_step, p, [v], factors)
 
 
 class AdamW(Optimizer):
@@ -203,15 +199,34 @@ class AdamW(Optimizer):
         self._step += 1
         mean_bias = 1 - beta1 ** int(self._step)
         mean_square_bias = 1 - beta2 ** int(self._step)
+        factors = (
+            1 - self.lr * self.weight_decay, self.lr / mean_bias,
+            beta1, 1 - beta1, beta2, 1 - beta2, mean_square_bias, self.eps,
+        )  # fmt: skip
         for p, m, v in zip(self.parameters, self._mean, self._mean_square, strict=True):
-            p.data *= 1 - self.lr * self.weight_decay
-            m *= beta1
-            m += (1 - beta1) * p.grad
-            v *= beta2
-            v += (1 - beta2) * np.square(p.grad)
-            root = np.sqrt(v / mean_square_bias)
-            root += self.eps
-            p.data -= self.lr / mean_bias * m / root
+            _step(kernels.adamw_step, p, [m, v], factors)
+
+
+def _step(
+    kernel: Callable[..., None], p: Trainable, buffers: list[Array], factors: tuple[float, ...]
+) -> None:
+    """Let a kernel change a parameter and its buffers, whatever their layout in memory."""
+    dtype = p.data.dtype.newbyteorder("=")
+    if dtype not in (np.float32, np.float64):
+        dtype = np.dtype(np.float64)
+    changed = [p.data, *buffers]
+    data, *state = flat = [_flat(array, dtype) for array in changed]
+    kernel(
+        data, _flat(p.grad, dtype), *state,
+        *(factor if isinstance(factor, bool) else dtype.type(factor) for factor in factors),
+    )  # fmt: skip
+    for array, result in zip(changed, flat, strict=True):
+        if not np.may_share_memory(array, result):  # the kernel worked on a copy
+            array[...] = result.reshape(array.shape)
+
+
+def _flat(array: Array, dtype: np.dtype[np.floating]) -> Array:
+    return np.require(array, dtype, ["C", "W", "A", "E"]).reshape(-1)
 
 
 def _in_range(name: str, value: float, below: float = np.inf) -> float:

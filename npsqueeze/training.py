@@ -14,10 +14,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
 from npsqueeze.data import (
@@ -37,6 +36,9 @@ from npsqueeze.models import SqueezeNet
 from npsqueeze.optim import SGD, AdamW, Optimizer
 from npsqueeze.runs import Run
 from npsqueeze.schedules import learning_rate
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 DEFAULT_LR = {"sgd": 0.1, "adamw": 0.002}
 
@@ -149,6 +151,8 @@ class History:
 
 def say(text: str) -> None:
     """Print a line at once, above a progress bar if there is one."""
+    from tqdm import tqdm
+
     tqdm.write(text)
     sys.stdout.flush()
 
@@ -347,6 +351,8 @@ class Trainer:
 
     def _bar(self) -> "tqdm[Any]":
         """Return the progress bar over all pictures of all epochs; none where no one looks."""
+        from tqdm import tqdm
+
         count = len(self.train_set)
         return tqdm(
             total=self.settings.epochs * count,

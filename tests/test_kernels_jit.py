@@ -1,4 +1,4 @@
-"""The cache of compiled kernels, the threads, and what npsqueeze leaves alone.
+"""The cache of compiled kernels, and what npsqueeze leaves alone.
 
 Most of this needs fresh processes with a cache folder of their own. They run `report()`, at the end
 of this file, and print what came out as JSON.
@@ -262,26 +262,6 @@ def test_another_numba_or_cpu_is_another_fingerprint(monkeypatch):
     assert jit._fingerprint() != original
 
 
-# Threads
-
-
-def test_the_number_of_threads_is_what_was_set():
-    before = jit.get_num_threads()
-    jit.set_num_threads(1)
-    assert jit.get_num_threads() == 1
-    jit.set_num_threads(before)
-    assert jit.get_num_threads() == before
-
-
-@pytest.mark.parametrize("count", [0, -1, numba.config.NUMBA_NUM_THREADS + 1, float("nan")])
-def test_an_impossible_number_of_threads_is_refused(count):
-    before = jit.get_num_threads()
-    largest = numba.config.NUMBA_NUM_THREADS
-    with pytest.raises(ValueError, match=f"count: expected 1 to {largest} threads, got {count}"):
-        jit.set_num_threads(count)
-    assert jit.get_num_threads() == before
-
-
 # What the processes run
 
 
@@ -318,10 +298,10 @@ def cache_statistics() -> dict[str, int]:
     """Count, over all kernels, what was found in the cache and what was not."""
     modules = [m for name, m in sys.modules.items() if name.startswith("npsqueeze.kernels.")]
     dispatchers = {
-        id(value): value.stats
+        id(dispatcher): dispatcher.stats
         for module in modules
         for value in vars(module).values()
-        if hasattr(value, "py_func")
+        if hasattr(dispatcher := getattr(value, "dispatcher", value), "py_func")
     }
     return {
         "hits": sum(stats.cache_hits.total() for stats in dispatchers.values()),

@@ -1,5 +1,6 @@
 """The vector operations: LLVM's and their plain twins must say the same."""
 
+import re
 from collections.abc import Callable
 
 import numba
@@ -193,6 +194,55 @@ def test_the_twins_check_their_bounds(offset, dtype):
     with pytest.raises(IndexError):
         simd._broadcast(array, -1 if offset < 0 else 2 * width)
     np.testing.assert_array_equal(array, before)
+
+
+@numba.njit(parallel=True)
+def sum_of_copies(x: Array, sums: Array) -> None:
+    """Sum x up in each task, out of an array of the task's own that only vectors have touched."""
+    width = lanes(x)
+    for task in numba.prange(sums.size // width):
+        kept = np.empty(x.size, x.dtype).reshape(-1)
+        for i in range(0, x.size, width):
+            store(kept, i, load(x, i))
+        others = np.full(x.size, -1.0, x.dtype), np.full(x.size, task, x.dtype)
+        total = zeros(x)
+        for i in range(0, x.size, width):
+            total = add(total, load(kept, i))
+        store(sums, task * width, total)
+        sums[task * width] += others[0][task % x.size] + 1
+
+
+@both_dtypes
+def test_an_array_lives_until_its_last_vector_is_loaded(dtype):
+    """Numba frees an array after its last use; what an intrinsic reads must count as one."""
+    x, sums, _ = numbers(dtype, 64 * 16)
+    width = 64 // x.itemsize
+    for _ in range(20):
+        sum_of_copies(x, sums)
+        expected = np.tile(x.reshape(-1, width).sum(axis=0), sums.size // width)
+        np.testing.assert_array_equal(sums, expected)
+
+
+@numba.njit
+def load_from_a_copy(x: Array, out: Array, index: int) -> None:
+    kept = np.empty(x.size, x.dtype)
+    for i in range(0, x.size, lanes(x)):
+        store(kept, i, load(x, i))
+    store(out, 0, load(kept, index))
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="there is no code to look at")
+@both_dtypes
+def test_the_last_load_stands_before_the_release(dtype):
+    x, out, _ = numbers(dtype, 64)
+    load_from_a_copy(x, out, 3)
+    code = load_from_a_copy.inspect_llvm(load_from_a_copy.signatures[-1])
+    kind = "<16 x float>" if dtype == np.float32 else "<8 x double>"
+    (kept,) = re.findall(r"(%\S+) = .*call .*@NRT_MemInfo_alloc\w*\(", code)
+    release = re.compile(rf"@NRT_decref\(ptr.* {re.escape(kept)}\)")
+    blocks = [b for b in code.split("\n\n") if f"load {kind}" in b and release.search(b)]
+    assert len(blocks) == 1  # of code without jumps
+    assert f"load {kind}" not in release.split(blocks[0])[-1]
 
 
 def test_a_loaded_vector_is_no_view():

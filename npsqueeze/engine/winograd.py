@@ -18,7 +18,7 @@ def border(height: int, width: int) -> int:
 
 
 class Winograd:
-    """One 3x3 convolution from a part of a tensor to a part of another of the same height and width.
+    """One 3x3 convolution from a part of a tensor to a part of another of the same size.
 
     Parameters
     ----------

@@ -1,17 +1,18 @@
 """All Numba code of npsqueeze: arrays in, arrays out.
 
-`jit` decides how kernels are compiled and kept, and `simd` gives them vectors; the other files hold
-the kernels. These check nothing, because their callers do. They get C-contiguous, writable arrays
-of one float type, and write their result into an array of the caller's. The work is cut by the
-problem's shape alone, each element is written by one thread, and every sum has a fixed order: the
-same bits come out for any number of threads.
+`jit` decides how kernels are compiled and kept, `threads` who runs them, and `simd` gives them
+vectors; the other files hold the kernels. These check nothing, because their callers do. They get
+C-contiguous, writable arrays of one float type, and write their result into an array of the
+caller's. The work is cut by the problem's shape alone, each element is written by one thread, and
+every sum has a fixed order: the same bits come out for any number of threads.
 """
 
 from npsqueeze.kernels.batchnorm import channel_moments, normalize_backward, normalize_forward
 from npsqueeze.kernels.conv import add_gathered, convolve, gather, weight_gradient
 from npsqueeze.kernels.gemm import gemm
 from npsqueeze.kernels.im2col import col2im, im2col
-from npsqueeze.kernels.jit import cache_folder, get_num_threads, is_compiled, set_num_threads
+from npsqueeze.kernels.jit import cache_folder, is_compiled, listening
+from npsqueeze.kernels.optim import adamw_step, sgd_step
 from npsqueeze.kernels.peak import fma_chains, triad
 from npsqueeze.kernels.pixels import (
     add_pixels,
@@ -31,9 +32,11 @@ from npsqueeze.kernels.pool import (
     max_pool_forward,
 )
 from npsqueeze.kernels.relu import relu_backward, relu_forward
+from npsqueeze.kernels.threads import get_num_threads, set_num_threads, threading_layer
 from npsqueeze.kernels.winograd import convolve_3x3, transform_filters
 
 __all__ = [
+    "adamw_step",
     "add_gathered",
     "add_pixels",
     "avg_pool_backward",
@@ -50,6 +53,7 @@ __all__ = [
     "get_num_threads",
     "im2col",
     "is_compiled",
+    "listening",
     "max_pool",
     "max_pool_backward",
     "max_pool_backward_pixels",
@@ -64,6 +68,8 @@ __all__ = [
     "relu_forward",
     "send_pixels",
     "set_num_threads",
+    "sgd_step",
+    "threading_layer",
     "transform_filters",
     "triad",
     "weight_gradient",

@@ -1,4 +1,4 @@
-"""How every kernel is compiled, cached and run on the cores: the one place that decides it.
+"""How every kernel is compiled and cached: the one place that decides it.
 
 `kernel` is Numba's `njit` with our flags and our cache. Compiled code lies in a folder of its own,
 named after a hash of the whole source of `kernels/`, of Numba's version and of the CPU: an edited
@@ -9,8 +9,8 @@ looks at the file of the outermost function only.) Numba's settings stay as the 
 import hashlib
 import os
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from typing import Any
 import llvmlite.binding
 import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache, _CacheLocator
+
+from npsqueeze.kernels.threads import guarded
 
 prange = numba.prange
 """A loop whose iterations the cores share; an ordinary `range` when compilation is off."""
@@ -30,8 +32,7 @@ def kernel(parallel: bool = False) -> Callable[[Callable[..., Any]], Any]:
     vectorised. `fastmath={"contract"}` lets a*b + c become one fused instruction; the full fastmath
     would assume that there is no NaN and reorder sums. A kernel that is not parallel is a part of
     one that is, and becomes so for the compiler too (`forceinline`): handing over a few arrays, of
-    seven or more numbers each, takes as long as a small tile. The GIL is kept, so two Python
-    threads take turns: Numba's simplest threading layer cannot run two parallel regions at once.
+    seven or more numbers each, takes as long as a small tile. `threads` says who runs the kernels.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -41,30 +42,25 @@ def kernel(parallel: bool = False) -> Callable[[Callable[..., Any]], Any]:
             error_model="numpy",
             fastmath={"contract"},
         )(function)
-        if not numba.config.DISABLE_JIT:
-            compiled._cache = KernelCache(function)
-        return compiled
+        if numba.config.DISABLE_JIT:
+            return compiled
+        compiled._cache = KernelCache(function)
+        return guarded(compiled) if parallel else compiled
 
     return decorate
 
 
-def set_num_threads(count: int) -> None:
-    """Let the kernels use `count` threads, at most as many as Numba started with (all cores).
-
-    Raises
-    ------
-    ValueError
-        If `count` is below 1 or above that number.
-    """
-    largest = numba.config.NUMBA_NUM_THREADS
-    if not isinstance(count, int) or not 1 <= count <= largest:
-        raise ValueError(f"count: expected 1 to {largest} threads, got {count!r}")
-    numba.set_num_threads(count)
+_listeners: list[Callable[[str], None]] = []
 
 
-def get_num_threads() -> int:
-    """Return the number of threads that the kernels use."""
-    return int(numba.get_num_threads())
+@contextmanager
+def listening(listener: Callable[[str], None]) -> Iterator[None]:
+    """Call `listener` with the name of each kernel that is not in the cache, before it compiles."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
 
 
 @cache
@@ -147,6 +143,13 @@ class KernelCache(NullCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the compiled code for a signature, or None: then it is compiled again."""
+        found = self._find(sig, target_context)
+        if found is None:
+            for listener in _listeners:
+                listener(self.function.__name__)
+        return found
+
+    def _find(self, sig: Any, target_context: Any) -> Any:
         if self.files is None:
             return None
         try:

@@ -21,7 +21,7 @@ from npsqueeze.kernels.jit import kernel, prange
 from npsqueeze.kernels.simd import add, broadcast, fma, keep_positive, lanes, load, store, zeros
 
 TILE_ROWS = 6
-BLOCK_ROWS = 96  # of a task: their patches stay in the cache while all panels of w pass by
+BLOCK_ROWS = 96  # of a task, at least: their patches stay in the cache while all panels of w pass by
 FEW_WEIGHTS = 4096  # numbers that stay in the first-level cache
 MIN_TASKS = 16  # where there are few rows, the panels are shared out too
 CHUNK = 256  # pixels that the gradient of w adds up in registers
@@ -51,17 +51,16 @@ def convolve(
         the places of y, is not positive.
     """
     count, width = terms.size, lanes(w)
-    panels, blocks = w.size // (count * width), ceil_divide(rows.size, BLOCK_ROWS)
+    panels, blocks = w.size // (count * width), max(1, rows.size // BLOCK_ROWS)
+    block_rows = ceil_divide(ceil_divide(rows.size, blocks), TILE_ROWS) * TILE_ROWS
     groups = min(panels, ceil_divide(MIN_TASKS, blocks))
-    group_size = ceil_divide(panels, groups)
     # Few weights stay in the cache: then a tile's panels come one after the other, so that whole
     # pixels are written. Else the panel stays there, and a block's tiles pass by.
-    pass_rows = TILE_ROWS if count * panels * width <= FEW_WEIGHTS else BLOCK_ROWS
+    pass_rows = TILE_ROWS if count * panels * width <= FEW_WEIGHTS else block_rows
     for task in prange(blocks * groups):
-        start = task % blocks * BLOCK_ROWS
-        first_panel = task // blocks * group_size
-        last_panel = min(first_panel + group_size, panels)
-        for first_row in range(start, min(start + BLOCK_ROWS, rows.size), pass_rows):
+        start, group = task % blocks * block_rows, task // blocks
+        first_panel, last_panel = group * panels // groups, (group + 1) * panels // groups
+        for first_row in range(start, min(start + block_rows, rows.size), pass_rows):
             last_row = min(first_row + pass_rows, rows.size)
             for panel in range(first_panel, last_panel):
                 column = first_column + panel * width

@@ -49,7 +49,6 @@ def convolve_3x3(
     count, width = channels.size, lanes(x)
     panels, blocks = bias.size // width, ceil_divide(corners.size, TASK_SQUARES)
     groups = min(panels, ceil_divide(MIN_TASKS, blocks))
-    group_size = ceil_divide(panels, groups)
     for task in prange(blocks * groups):
         first = task % blocks * TASK_SQUARES
         squares = min(TASK_SQUARES, corners.size - first)
@@ -60,8 +59,8 @@ def convolve_3x3(
             for c in range(0, count, width):
                 corner, step = corners[first + s] + c, squares * count
                 transform_inputs(x, corner, x_row, x_pixel, inputs, s * count + c, step)
-        first_panel = task // blocks * group_size
-        for panel in range(first_panel, min(first_panel + group_size, panels)):
+        group = task // blocks
+        for panel in range(group * panels // groups, (group + 1) * panels // groups):
             for row in range(0, PLACES * squares, TILE_ROWS):
                 start = (row // squares * panels + panel) * count * width
                 parts = tile(inputs, rows, row, channels, 0, count, weights, start)

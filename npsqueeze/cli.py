@@ -142,7 +142,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         add(name, _channels, "of the input, one number or three", metavar="R[,G,B]")
     add("seed", int, "of weights, order, augmentation and dropout")
     recipe.add_argument(
-        "--engine", choices=ENGINES, help="the fast road or the taught one (default: layers)"
+        "--engine", choices=ENGINES, help="the fast road or the taught one (default: compiled)"
     )
     parser.add_argument(
         "--model", dest="version", choices=VERSIONS, help="which SqueezeNet (default: cifar)"

@@ -21,6 +21,7 @@ from npsqueeze.data import (
     normalize,
     read_picture,
 )
+from npsqueeze.engine import compile  # noqa: A004 (as PyTorch calls it)
 from npsqueeze.errors import CheckpointError, GradientError
 from npsqueeze.evaluation import accuracy_line
 from npsqueeze.evaluation import evaluate as evaluate_model
@@ -108,7 +109,8 @@ def predict(pictures: list[str], weights: str | None = None, top: int = 5) -> No
     settings, classes = metadata["settings"], metadata["classes"]
     images = [read_picture(path, metadata["image_size"]) for path in pictures]
     x = normalize(np.stack(images), settings["mean"], settings["std"])
-    for path, probabilities in zip(pictures, F.softmax(net.forward(x)), strict=True):
+    logits = compile(net.eval(), x.shape, training=False).forward(x)
+    for path, probabilities in zip(pictures, F.softmax(logits), strict=True):
         print(path)
         width = max(map(len, classes))
         for label in np.argsort(-probabilities, kind="stable")[:top]:

@@ -28,7 +28,7 @@ def evaluate(
     dataset: Dataset,
     mean: Channels = CIFAR10_MEAN,
     std: Channels = CIFAR10_STD,
-    engine: str = "layers",
+    engine: str = "compiled",
 ) -> Evaluation:
     """Run the model, in inference mode, over all pictures of a data set.
 

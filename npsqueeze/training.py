@@ -70,7 +70,7 @@ class Settings:
     mean: Channels = CIFAR10_MEAN
     std: Channels = CIFAR10_STD
     seed: int = 0
-    engine: str = "layers"
+    engine: str = "compiled"
 
     def __post_init__(self) -> None:
         if self.optimizer not in DEFAULT_LR:

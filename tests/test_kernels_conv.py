@@ -97,9 +97,9 @@ def test_nothing_is_written_beyond_the_images() -> None:
     step, x, _, _ = made(*CASES[0], np.float64)
     step.forward(len(x), training=True)
     y = step.y
-    whole = y.data[: -y.channels].reshape(2, 7, 6, 8).copy()
-    assert y.border == 1
-    whole[:, 1:-1, 1:-1, :5] = 0
+    whole = y.data[: -y.channels].reshape(2, 9, 8, 8).copy()
+    assert y.border == 2
+    whole[:, 2:-2, 2:-2, :5] = 0
     assert not whole.any()
 
 

@@ -10,7 +10,7 @@ from npsqueeze import kernels
 from npsqueeze.benchmark import inputs
 from npsqueeze.benchmark.works import Convolution, Network, Peak, Product, Stream, Work
 from npsqueeze.kernels.peak import MANY_CHAINS
-from npsqueeze.layers import Conv2d, MaxPool2d, Module, Sequential
+from npsqueeze.layers import Conv2d, Module, Sequential
 
 
 def prepare(work: Work, way: str, threads: int) -> Callable[[], object]:
@@ -42,7 +42,7 @@ def _convolution(work: Convolution) -> Callable[[], object]:
     layer = Conv2d(x.shape[1], work.filters, work.kernel_size, work.stride, work.padding)
     layer.weight.data[...], layer.bias.data[...] = weight, bias  # type: ignore[union-attr]
     # The engine computes the gradient of a tensor that another step has written.
-    before: dict[str, Module] = {} if work.first else {"before": MaxPool2d(1)}
+    before: dict[str, Module] = {} if work.first else {"before": Conv2d(x.shape[1], x.shape[1], 1)}
     plan = nps.compile(Sequential(before | {"conv": layer}), x.shape, training=work.training)
     plan.x.write(plan.x.data, x)
     for each in plan.steps:

@@ -9,7 +9,7 @@ from npsqueeze import kernels
 from npsqueeze.arrays import Array
 from npsqueeze.engine.steps import Step
 from npsqueeze.engine.tensors import Tensor, aligned_zeros, in_tiles, whole_tiles
-from npsqueeze.engine.winograd import WINDOWS, Winograd, border
+from npsqueeze.engine.winograd import Winograd, border, suits_winograd
 from npsqueeze.functional.windows import Windows
 from npsqueeze.kernels.simd import VECTOR_BYTES
 from npsqueeze.module import Parameter
@@ -49,7 +49,7 @@ class Convolution(Step):
         self.branches, self.relu = branches, relu
         y.rectified = relu
         for branch in branches:
-            if branch.windows == WINDOWS and x.in_vectors:
+            if suits_winograd(branch.windows, x):
                 for tensor in (x, y) if x.has_gradient else (x,):
                     tensor.widen(border(*x.shape[2:]))
             for axis in (0, 1):
@@ -62,56 +62,46 @@ class Convolution(Step):
     def prepare(self) -> None:
         """Make the tables of all passes: rows, taps, and where each weight is packed."""
         x, y = self.x, self.y
-        self.rows = in_tiles(x.offsets(self.branches[0].windows.stride, y.shape[2:]))
-        self.places, self.y_rows = in_tiles(y.offsets(), y.spare), in_tiles(y.offsets())
-        self.x_places = in_tiles(x.offsets(), x.spare)
-        self.forwards = [ForwardPass(branch, x, y) for branch in self.branches]
-        if x.has_gradient:
-            self.backwards = BackwardPass(self.branches, x, y)
+        rows = in_tiles(x.offsets(self.branches[0].windows.stride, y.shape[2:]))
+        places = in_tiles(y.offsets(), y.spare)
+        self.biases = [np.zeros(branch.columns(y)[1], x.dtype) for branch in self.branches]
+        self.forwards = [_forward(branch, x, y, rows, places) for branch in self.branches]
+        self.packed = [np.full_like(branch.weight.data, np.nan) for branch in self.branches]
+        self.backwards = _backwards(self.branches, x, y) if x.has_gradient else []
         self.no_bias = np.zeros(x.channels, x.dtype)
+        if y.has_gradient:
+            self.gradients = [
+                WeightGradient(branch, x, y, rows, places) for branch in self.branches
+            ]
 
     def forward(self, n: int, training: bool) -> None:
-        """Pack the weights, and convolve."""
-        x, y, rows = self.x, self.y, whole_tiles(self.y.pixels(n))
-        for each in self.forwards:
-            each.pack()
-            each.read_bias()
-            if each.winograd:
-                each.winograd.run(n, x.data, each.biases, y.data, self.relu, False, y.data, False)
-                continue
-            kernels.convolve(
-                x.data, self.rows[:rows], each.taps, each.weights, each.biases,
-                y.data, self.places[:rows], each.first_column, self.relu, False, y.data, False,
-            )  # fmt: skip
+        """Pack the weights, and convolve.
+
+        In inference, weights that have not changed are packed already: a look is cheaper.
+        """
+        x, y = self.x, self.y
+        for branch, road, biases, packed in zip(
+            self.branches, self.forwards, self.biases, self.packed, strict=True
+        ):
+            if branch.bias is not None:
+                biases[branch.columns(y)[2]] = branch.bias.data
+            if training or not np.array_equal(packed, branch.weight.data):
+                road.pack()
+                packed[...] = branch.weight.data
+            road.run(n, x.data, biases, y.data, self.relu, False, y.data, False)
 
     def backward(self, n: int) -> None:
         """Compute all gradients."""
-        x, y, pixels = self.x, self.y, self.y.pixels(n)
-        for each in self.forwards:
-            kernels.weight_gradient(
-                x.data, each.tap_rows, self.rows[:pixels], y.grad, self.places[:pixels],
-                each.first_column, each.dw, each.db,
-            )  # fmt: skip
-            each.add_gradients()
-        if x.has_gradient:
-            self._send(n)
-
-    def _send(self, n: int) -> None:
-        """Compute the gradient of x: one convolution of dy for all branches, those of 3x3 apart."""
-        x, y, back = self.x, self.y, self.backwards
+        x, y = self.x, self.y
+        for each in self.gradients:
+            each.add(n, x.data, y.grad)
+        if not x.has_gradient:
+            return
         adds, gates = self.duties(x)
-        rows = whole_tiles(x.pixels(n))
-        back.pack()
-        if len(back.taps):
-            kernels.convolve(
-                y.grad, self.y_rows[:rows], back.taps, back.weights, self.no_bias,
-                x.grad, self.x_places[:rows], 0, False, adds, x.data, gates and not back.winograds,
-            )  # fmt: skip
-            adds = True
-        for each in back.winograds:
-            each.pack()
-            is_last = gates and each is back.winograds[-1]
-            each.run(n, y.grad, self.no_bias, x.grad, False, adds, x.data, is_last)
+        for road in self.backwards:
+            road.pack()
+            is_last = road is self.backwards[-1]
+            road.run(n, y.grad, self.no_bias, x.grad, False, adds, x.data, gates and is_last)
             adds = True
 
     def macs(self) -> int:
@@ -119,105 +109,127 @@ class Convolution(Step):
         return self.y.pixels(self.y.shape[0]) * sum(b.weight.data.size for b in self.branches)
 
 
-class ForwardPass:
-    """The tables of one branch for the forward pass and for the gradient of its weights."""
+class Direct:
+    """A pass that is a sum of products for each row of a table (`kernels.convolve`).
 
-    def __init__(self, branch: Branch, x: Tensor, y: Tensor) -> None:
-        self.branch = branch
-        self.first_column, columns, self.filters = branch.columns(y)
-        self.taps = x.taps(branch.kernel, x.channel_places)
-        self.tap_rows = in_tiles(self.taps)
-        weight = branch.weight.data
-        filters, inputs = len(weight), weight[0].size
-        lanes = VECTOR_BYTES // y.dtype.itemsize
-        # places in the weights (F, C, kh·kw), in the order (kh·kw, C, F) of taps and columns
-        stored = np.arange(weight.size).reshape(filters, weight.shape[1], -1)
-        order = stored.transpose(2, 1, 0).reshape(inputs, filters)
-        filled = np.full((inputs, columns), -1, np.int64)
-        filled[:, self.filters] = order
-        self.winograd = None
-        if branch.windows == WINDOWS and x.in_vectors:
-            self.winograd = Winograd(
-                x, x.channel_places, 0, y, self.filters, self.first_column, branch.weight, False
-            )
-        else:
-            self.sources = _panels(filled, lanes)
-            self.weights = aligned_zeros(self.sources.size, x.dtype)
-        self.biases = np.zeros(columns, x.dtype)
-        self.packed = None if y.has_gradient else np.full_like(weight, np.nan)
-        if not y.has_gradient:
-            return
-        shares = max(1, min(GRADIENT_TASKS * lanes // columns, y.pixels(y.shape[0]) // 64))
-        size = shares * len(self.tap_rows) * columns
-        self.dw = aligned_zeros(size, x.dtype).reshape(shares, len(self.tap_rows), columns)
-        self.db = np.zeros((shares, columns), x.dtype)
-        # and back: where in (taps, columns) each weight's gradient is
-        self.targets = np.empty(weight.size, np.int64)
-        self.targets[order] = np.arange(inputs)[:, None] * columns + self.filters
+    Parameters
+    ----------
+    rows, places : offsets read at and written to, in whole tiles
+    per_image : int
+        How many of them an image has.
+    taps : offsets of the terms of each sum
+    order : (terms, columns)
+        Which number of the weights, one after the other, belongs to each; -1 for zero.
+    first_column : int
+    weights : list of Parameter
+    """
+
+    def __init__(
+        self, rows: Array, places: Array, per_image: int, taps: Array, order: Array,
+        first_column: int, weights: Sequence[Parameter],
+    ) -> None:  # fmt: skip
+        self.rows, self.places, self.per_image, self.taps = rows, places, per_image, taps
+        self.first_column, self.weights = first_column, weights
+        dtype = weights[0].data.dtype
+        lanes = VECTOR_BYTES // dtype.itemsize
+        self.sources = order.reshape(len(order), -1, lanes).swapaxes(0, 1).ravel()
+        self.panels = aligned_zeros(self.sources.size, dtype)
 
     def pack(self) -> None:
-        """Bring the weights as they are now into the order of the tables.
+        """Bring the weights as they are now into the order of the tables, a vector's panel each."""
+        numbers = self.weights[0].data.reshape(-1)
+        if len(self.weights) > 1:
+            numbers = np.concatenate([weight.data.reshape(-1) for weight in self.weights])
+        kernels.gather(numbers, self.sources, self.panels)
 
-        A plan for prediction does so only where they have changed: it takes longer than to look.
-        """
-        if self.packed is not None:
-            if np.array_equal(self.packed, self.branch.weight.data):
-                return
-            self.packed[...] = self.branch.weight.data
-        if self.winograd:
-            self.winograd.pack()
+    def run(
+        self, n: int, x: Array, bias: Array, y: Array, relu: bool, accumulate: bool, gate: Array,
+        gated: bool,
+    ) -> None:  # fmt: skip
+        """Convolve the first n images."""
+        rows = whole_tiles(n * self.per_image)
+        kernels.convolve(
+            x, self.rows[:rows], self.taps, self.panels, bias,
+            y, self.places[:rows], self.first_column, relu, accumulate, gate, gated,
+        )  # fmt: skip
+
+
+def _forward(branch: Branch, x: Tensor, y: Tensor, rows: Array, places: Array) -> Direct | Winograd:
+    """Return the forward pass of one branch."""
+    first, columns, filters = branch.columns(y)
+    weight = branch.weight
+    if suits_winograd(branch.windows, x):
+        return Winograd(x, x.channel_places, 0, y, filters, first, weight, turned=False)
+    taps = x.taps(branch.kernel, x.channel_places)
+    order = np.full((len(taps), columns), -1)
+    order[:, filters] = _in_order_of_taps(weight.data)
+    return Direct(rows, places, y.pixels(1), taps, order, first, [weight])
+
+
+def _backwards(branches: Sequence[Branch], x: Tensor, y: Tensor) -> list[Direct | Winograd]:
+    """Return the passes that make the gradient of x: one for all branches, but those of 3x3."""
+    roads: list[Direct | Winograd] = []
+    direct: list[Branch] = []
+    for branch in branches:
+        first, _, filters = branch.columns(y)
+        if suits_winograd(branch.windows, y):
+            roads.append(
+                Winograd(y, filters, first, x, x.channel_places, 0, branch.weight, turned=True)
+            )
         else:
-            kernels.gather(self.branch.weight.data.reshape(-1), self.sources, self.weights)
+            direct.append(branch)
+    if not direct:
+        return roads
+    taps, orders, start = [], [], 0
+    for branch in direct:
+        weight, (first, _, filters) = branch.weight.data, branch.columns(y)
+        turned = [(-down, -right) for down, right in branch.kernel]
+        taps.append(y.taps(turned, first + filters))
+        # places in the weights (F, C, kh·kw), in the order (kh·kw, F, C) of taps and columns
+        stored = start + np.arange(weight.size).reshape(*weight.shape[:2], -1)
+        order = np.full((len(taps[-1]), x.channels), -1)
+        order[:, x.channel_places] = stored.transpose(2, 0, 1).reshape(len(order), -1)
+        orders.append(order)
+        start += weight.size
+    rows, places = in_tiles(y.offsets()), in_tiles(x.offsets(), x.spare)
+    weights = [branch.weight for branch in direct]
+    road = Direct(
+        rows, places, x.pixels(1), np.concatenate(taps), np.concatenate(orders), 0, weights
+    )
+    return [road, *roads]
 
-    def read_bias(self) -> None:
-        """Copy the biases as they are now."""
-        if self.branch.bias is not None:
-            self.biases[self.filters] = self.branch.bias.data
 
-    def add_gradients(self) -> None:
-        """Add the sums over all shares to the gradients of the parameters."""
-        weight, bias = self.branch.weight, self.branch.bias
+class WeightGradient:
+    """The gradients of one branch's weight and bias."""
+
+    def __init__(self, branch: Branch, x: Tensor, y: Tensor, rows: Array, places: Array) -> None:
+        self.branch, self.rows, self.places, self.per_image = branch, rows, places, y.pixels(1)
+        self.first_column, columns, self.filters = branch.columns(y)
+        self.taps = in_tiles(x.taps(branch.kernel, x.channel_places))
+        lanes = VECTOR_BYTES // y.dtype.itemsize
+        shares = max(1, min(GRADIENT_TASKS * lanes // columns, y.pixels(y.shape[0]) // 64))
+        sums = aligned_zeros(shares * len(self.taps) * columns, x.dtype)
+        self.dw = sums.reshape(shares, len(self.taps), columns)
+        self.db = np.zeros((shares, columns), x.dtype)
+        # where in (taps, columns) the gradient of each weight, as it is stored, will be
+        order = _in_order_of_taps(branch.weight.data)
+        self.targets = np.empty(order.size, np.int64)
+        self.targets[order] = np.arange(len(order))[:, None] * columns + self.filters
+
+    def add(self, n: int, x: Array, dy: Array) -> None:
+        """Add the sums over n images to the gradients of the parameters."""
+        pixels, weight, bias = n * self.per_image, self.branch.weight, self.branch.bias
+        kernels.weight_gradient(
+            x, self.taps, self.rows[:pixels], dy, self.places[:pixels],
+            self.first_column, self.dw, self.db,
+        )  # fmt: skip
         shares = self.dw.reshape(len(self.dw), -1)
         kernels.add_gathered(shares, self.targets, weight.grad.reshape(-1))
         if bias is not None:
             bias.grad += self.db.sum(axis=0)[self.filters]
 
 
-class BackwardPass:
-    """The tables of all branches for the gradient of x, which is one convolution of dy."""
-
-    def __init__(self, branches: Sequence[Branch], x: Tensor, y: Tensor) -> None:
-        self.winograds = [
-            Winograd(y, places, first, x, x.channel_places, 0, branch.weight, turned=True)
-            for branch in branches
-            if branch.windows == WINDOWS
-            for first, _, places in [branch.columns(y)]
-        ]
-        self.branches = [branch for branch in branches if branch.windows != WINDOWS]
-        taps, orders, start = [np.empty(0, np.int64)], [np.empty((0, x.channels), np.int64)], 0
-        for branch in self.branches:
-            weight, (first, _, places) = branch.weight.data, branch.columns(y)
-            filters, inputs = weight.shape[:2]
-            turned = [(-down, -right) for down, right in branch.kernel]
-            taps.append(y.taps(turned, first + places))
-            # places in the weights (F, C, kh·kw), in the order (kh·kw, F, C) of taps and columns
-            order = start + np.arange(weight.size).reshape(filters, inputs, -1).transpose(2, 0, 1)
-            columns = np.full((len(taps[-1]), x.channels), -1)
-            columns[:, x.channel_places] = order.reshape(-1, inputs)
-            orders.append(columns)
-            start += weight.size
-        self.taps = np.concatenate(taps)
-        self.sources = _panels(np.concatenate(orders), VECTOR_BYTES // x.dtype.itemsize)
-        self.all_weights = np.empty(start, x.dtype)
-        self.weights = aligned_zeros(self.sources.size, x.dtype)
-
-    def pack(self) -> None:
-        """Bring the weights as they are now into the order of the tables."""
-        if self.branches:
-            np.concatenate([b.weight.data.ravel() for b in self.branches], out=self.all_weights)
-            kernels.gather(self.all_weights, self.sources, self.weights)
-
-
-def _panels(order: Array, lanes: int) -> Array:
-    """Return a matrix (terms, columns) as (panels, terms, lanes), flat."""
-    return order.reshape(len(order), -1, lanes).swapaxes(0, 1).ravel()
+def _in_order_of_taps(weight: Array) -> Array:
+    """Return the places in the weights (F, C, kh·kw), in the order (kh·kw·C, F)."""
+    stored = np.arange(weight.size).reshape(*weight.shape[:2], -1)
+    return stored.transpose(2, 1, 0).reshape(-1, len(weight))

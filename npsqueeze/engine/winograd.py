@@ -12,6 +12,11 @@ from npsqueeze.module import Parameter
 WINDOWS = Windows((3, 3), (1, 1), (1, 1))
 
 
+def suits_winograd(windows: Windows, source: Tensor) -> bool:
+    """Tell whether a convolution of the source has 3x3 windows, one around each pixel."""
+    return windows == WINDOWS and source.in_vectors
+
+
 def border(height: int, width: int) -> int:
     """Return how far the squares reach beyond an image that they cover."""
     return 1 + max(height % 2, width % 2)

@@ -21,7 +21,9 @@ from npsqueeze.kernels.jit import kernel, prange
 from npsqueeze.kernels.simd import add, broadcast, fma, keep_positive, lanes, load, store, zeros
 
 TILE_ROWS = 6
-BLOCK_ROWS = 96  # of a task, at least: their patches stay in the cache while all panels of w pass by
+BLOCK_ROWS = (
+    96  # of a task, at least: their patches stay in the cache while all panels of w pass by
+)
 FEW_WEIGHTS = 4096  # numbers that stay in the first-level cache
 MIN_TASKS = 16  # where there are few rows, the panels are shared out too
 CHUNK = 256  # pixels that the gradient of w adds up in registers

@@ -61,9 +61,11 @@ def test_a_nan_reaches_every_output_that_sees_it() -> None:
 def test_transformed_filters_are_g_g_gt(turned: bool) -> None:
     draw = np.random.default_rng(0)
     terms, columns, width = np.arange(3), np.arange(10), 8
+    filter_at = np.append(columns, np.full(6, -1))
     filters = draw.normal(size=(3, 10, 3, 3) if turned else (10, 3, 3, 3))
     result = np.zeros(PLACES * 2 * 4 * width)
-    kernels.transform_filters(filters, terms, columns, 4, turned, result, width)
+    flat = filters.reshape(*filters.shape[:2], 9)
+    kernels.transform_filters(flat, terms, filter_at, 4, turned, result)
     came = result.reshape(4, 4, 2, 4, width)  # places, panels, terms, lanes
     g_matrix = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
     for f in columns:
@@ -72,6 +74,7 @@ def test_transformed_filters_are_g_g_gt(turned: bool) -> None:
             place = came[:, :, f // width, t, f % width]
             np.testing.assert_allclose(place, g_matrix @ g @ g_matrix.T, atol=1e-15)
     assert not came[:, :, :, 3].any()
+    assert not came[:, :, 1, :, 2:].any()
 
 
 def test_in_float32_it_rounds_about_as_much_as_the_sum() -> None:

@@ -7,6 +7,7 @@ from npsqueeze.arrays import Array
 from npsqueeze.engine.tensors import Tensor, aligned_zeros, in_tiles, whole_tiles
 from npsqueeze.functional.windows import Windows
 from npsqueeze.kernels.simd import VECTOR_BYTES
+from npsqueeze.kernels.winograd import PLACES
 from npsqueeze.module import Parameter
 
 WINDOWS = Windows((3, 3), (1, 1), (1, 1))
@@ -40,12 +41,13 @@ class Winograd:
         self, source: Tensor, terms: Array, first_term: int, target: Tensor, columns: Array,
         first_column: int, weight: Parameter, turned: bool,
     ) -> None:  # fmt: skip
-        self.source, self.terms, self.columns = source, terms, columns
+        self.source, self.terms = source, terms
         self.first_column, self.weight, self.turned = first_column, weight, turned
-        self.lanes = VECTOR_BYTES // source.dtype.itemsize
-        self.channels = np.arange(-(-len(terms) // self.lanes) * self.lanes)
-        panels = -(-len(columns) // self.lanes)
-        size = 16 * panels * len(self.channels) * self.lanes
+        lanes = VECTOR_BYTES // source.dtype.itemsize
+        self.channels = np.arange(-(-(terms[-1] + 1) // lanes) * lanes)
+        self.filter_at = np.full(-(-(columns[-1] + 1) // lanes) * lanes, -1)
+        self.filter_at[columns] = np.arange(len(columns))
+        size = PLACES * len(self.filter_at) * len(self.channels)
         self.weights = aligned_zeros(size, source.dtype)
         n, _, height, width = source.shape
         rows, across = -(-height // 2), -(-width // 2)
@@ -65,10 +67,10 @@ class Winograd:
 
     def pack(self) -> None:
         """Transform the filters as they are now."""
+        filters = self.weight.data.reshape(*self.weight.data.shape[:2], 9)
         kernels.transform_filters(
-            self.weight.data, self.terms, self.columns, len(self.channels), self.turned,
-            self.weights, self.lanes,
-        )  # fmt: skip
+            filters, self.terms, self.filter_at, len(self.channels), self.turned, self.weights
+        )
 
     def run(
         self, n: int, x: Array, bias: Array, y: Array, relu: bool, accumulate: bool, gate: Array,

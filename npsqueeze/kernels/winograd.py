@@ -20,7 +20,7 @@ from npsqueeze.arrays import Array
 from npsqueeze.kernels.conv import MIN_TASKS, TILE_ROWS, finish, tile
 from npsqueeze.kernels.gemm import ceil_divide, scratch
 from npsqueeze.kernels.jit import kernel, prange
-from npsqueeze.kernels.simd import add, lanes, load, store, subtract
+from npsqueeze.kernels.simd import add, fill, lanes, load, multiply, store, subtract
 
 TASK_SQUARES = 24  # 4x4 inputs that stay in the cache while all filters pass by
 PLACES = 16
@@ -125,33 +125,54 @@ def pair_of_sums(sums: Array, start: int, step: int) -> tuple[Array, Array]:
 
 @kernel(parallel=True)
 def transform_filters(
-    filters: Array, terms: Array, columns: Array, count: int, turned: bool, result: Array,
-    width: int,
-) -> None:  # fmt: skip
-    """Write G g Gᵀ of each filter g (3x3) of (terms, columns) where `convolve_3x3` expects it.
+    filters: Array, terms: Array, filter_at: Array, count: int, turned: bool, result: Array
+) -> None:
+    """Write G g Gᵀ of each filter g where `convolve_3x3` expects it.
 
     Parameters
     ----------
-    filters : (columns, terms, 3, 3), or (terms, columns, 3, 3) if `turned`
+    filters : (columns, terms, 9), or (terms, columns, 9) if `turned`
         If turned, each is turned by half a circle, as the gradient of x asks.
-    terms, columns : places of the channels read and of the channels written
+    terms : (terms,)
+        The places in memory of the channels read.
+    filter_at : (panels·lanes,)
+        Which filter is at each place of the channels written; -1 for none.
     count : int
         The number of channels read in memory.
-    result : (16, panels, count, width), one-dimensional
+    result : (16, panels, count, lanes), one-dimensional
     """
-    step = result.size // PLACES
+    width, step = lanes(result), result.size // PLACES
     for t in prange(terms.size):
-        half = np.empty((4, 3), result.dtype)
-        for f in range(columns.size):
-            g = filters[t, f, ::-1, ::-1] if turned else filters[f, t, ::1, ::1]
-            panel, lane = columns[f] // width, columns[f] % width
-            start = (panel * count + terms[t]) * width + lane
-            for j in range(3):
-                half[0, j], half[3, j] = g[0, j], g[2, j]
-                half[1, j] = (g[0, j] + g[1, j] + g[2, j]) / 2
-                half[2, j] = (g[0, j] - g[1, j] + g[2, j]) / 2
-            for i in range(4):
+        g = scratch(9 * width, result)
+        for panel in range(filter_at.size // width):
+            for lane in range(width):
+                f = filter_at[panel * width + lane]
+                for k in range(9):
+                    value = filters[t, f, 8 - k] if turned else filters[f, t, k]
+                    g[k * width + lane] = value if f >= 0 else result.dtype.type(0)
+            start = (panel * count + terms[t]) * width
+            left, middle = spread(g, 0, 3 * width), spread(g, width, 3 * width)
+            right = spread(g, 2 * width, 3 * width)
+            for i, (g0, g1, g2) in enumerate(zip(left, middle, right)):  # noqa: B905
                 place = start + 4 * i * step
-                result[place], result[place + 3 * step] = half[i, 0], half[i, 2]
-                result[place + step] = (half[i, 0] + half[i, 1] + half[i, 2]) / 2
-                result[place + 2 * step] = (half[i, 0] - half[i, 1] + half[i, 2]) / 2
+                r0, r1, r2, r3 = spread_vectors(g0, g1, g2, fill(g, g.dtype.type(0.5)))
+                store(result, place, r0)
+                store(result, place + step, r1)
+                store(result, place + 2 * step, r2)
+                store(result, place + 3 * step, r3)
+
+
+@kernel()
+def spread(g: Array, start: int, step: int) -> tuple[Array, Array, Array, Array]:
+    """Return G g for one column of g, three vectors `step` apart."""
+    g0, g1, g2 = load(g, start), load(g, start + step), load(g, start + 2 * step)
+    return spread_vectors(g0, g1, g2, fill(g, g.dtype.type(0.5)))
+
+
+@kernel()
+def spread_vectors(
+    g0: Array, g1: Array, g2: Array, half: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Return G g of three vectors."""
+    ends = add(g0, g2)
+    return g0, multiply(add(ends, g1), half), multiply(subtract(ends, g1), half), g2

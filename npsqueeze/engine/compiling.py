@@ -40,7 +40,7 @@ POINTWISE = Windows((1, 1), (1, 1), (0, 0))
 def compile(  # noqa: A001 (as PyTorch calls it)
     model: Module, batch_shape: Shape, *, training: bool = True
 ) -> Plan:
-    """Turn a network into a plan for batches of a shape: the same results, faster.
+    """Turn a network into a plan for batches of a shape: the same results up to rounding, faster.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def compile(  # noqa: A001 (as PyTorch calls it)
     batch_shape : (N, C, H, W)
         N is the largest batch that the plan will take.
     training : bool
-        Whether the plan will go backwards, too; without, it needs half the memory.
+        Whether the plan will go backwards, too; without, it needs a fraction of the memory.
 
     Returns
     -------

@@ -14,7 +14,8 @@ from npsqueeze.functional.windows import Windows
 from npsqueeze.kernels.simd import VECTOR_BYTES
 from npsqueeze.module import Parameter
 
-GRADIENT_TASKS = 16  # into so many shares a weight's gradient is cut, where it has few channels
+GRADIENT_TASKS = 16  # that a weight's gradient makes at least: few channels, then shares of pixels
+SHARE_PIXELS = 64  # that a share has at least
 
 
 class Branch(NamedTuple):
@@ -34,9 +35,9 @@ class Branch(NamedTuple):
 
     @property
     def kernel(self) -> list[tuple[int, int]]:
-        """How far each weight lies below and right of the window's own pixel."""
-        (kh, kw), _, (top, left), (down, right), _ = self.windows
-        return [(i * down - top, j * right - left) for i in range(kh) for j in range(kw)]
+        """How far each weight lies below and right of where its window stands, at p·stride."""
+        (kh, kw), _, (top, left), (dh, dw), _ = self.windows
+        return [(i * dh - top, j * dw - left) for i in range(kh) for j in range(kw)]
 
 
 class Convolution(Step):
@@ -60,13 +61,16 @@ class Convolution(Step):
                     y.widen(max(abs(step) for step in reach))
 
     def prepare(self) -> None:
-        """Make the tables of all passes: rows, taps, and where each weight is packed."""
+        """Make the tables of all passes: rows, taps, and where each weight is packed.
+
+        A pass is a road, `Direct` or `Winograd`. Branches share their stride.
+        """
         x, y = self.x, self.y
         rows = in_tiles(x.offsets(self.branches[0].windows.stride, y.shape[2:]))
         places = in_tiles(y.offsets(), y.spare)
         self.biases = [np.zeros(branch.columns(y)[1], x.dtype) for branch in self.branches]
         self.forwards = [_forward(branch, x, y, rows, places) for branch in self.branches]
-        self.packed = [np.full_like(branch.weight.data, np.nan) for branch in self.branches]
+        self.packed_from = [np.full_like(branch.weight.data, np.nan) for branch in self.branches]
         self.backwards = _backwards(self.branches, x, y) if x.has_gradient else []
         self.no_bias = np.zeros(x.channels, x.dtype)
         if y.has_gradient:
@@ -81,7 +85,7 @@ class Convolution(Step):
         """
         x, y = self.x, self.y
         for branch, road, biases, packed in zip(
-            self.branches, self.forwards, self.biases, self.packed, strict=True
+            self.branches, self.forwards, self.biases, self.packed_from, strict=True
         ):
             if branch.bias is not None:
                 biases[branch.columns(y)[2]] = branch.bias.data
@@ -167,7 +171,10 @@ def _forward(branch: Branch, x: Tensor, y: Tensor, rows: Array, places: Array) -
 
 
 def _backwards(branches: Sequence[Branch], x: Tensor, y: Tensor) -> list[Direct | Winograd]:
-    """Return the passes that make the gradient of x: one for all branches, but those of 3x3."""
+    """Return the passes that make the gradient of x.
+
+    That is a direct one for all branches together, and then one for each that suits Winograd.
+    """
     roads: list[Direct | Winograd] = []
     direct: list[Branch] = []
     for branch in branches:
@@ -207,14 +214,16 @@ class WeightGradient:
         self.first_column, columns, self.filters = branch.columns(y)
         self.taps = in_tiles(x.taps(branch.kernel, x.channel_places))
         lanes = VECTOR_BYTES // y.dtype.itemsize
-        shares = max(1, min(GRADIENT_TASKS * lanes // columns, y.pixels(y.shape[0]) // 64))
+        shares = max(
+            1, min(GRADIENT_TASKS * lanes // columns, y.pixels(y.shape[0]) // SHARE_PIXELS)
+        )
         sums = aligned_zeros(shares * len(self.taps) * columns, x.dtype)
         self.dw = sums.reshape(shares, len(self.taps), columns)
         self.db = np.zeros((shares, columns), x.dtype)
         # where in (taps, columns) the gradient of each weight, as it is stored, will be
         order = _in_order_of_taps(branch.weight.data)
-        self.targets = np.empty(order.size, np.int64)
-        self.targets[order] = np.arange(len(order))[:, None] * columns + self.filters
+        self.sources = np.empty(order.size, np.int64)
+        self.sources[order] = np.arange(len(order))[:, None] * columns + self.filters
 
     def add(self, n: int, x: Array, dy: Array) -> None:
         """Add the sums over n images to the gradients of the parameters."""
@@ -224,7 +233,7 @@ class WeightGradient:
             self.first_column, self.dw, self.db,
         )  # fmt: skip
         shares = self.dw.reshape(len(self.dw), -1)
-        kernels.add_gathered(shares, self.targets, weight.grad.reshape(-1))
+        kernels.add_gathered(shares, self.sources, weight.grad.reshape(-1))
         if bias is not None:
             bias.grad += self.db.sum(axis=0)[self.filters]
 

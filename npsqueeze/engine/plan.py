@@ -93,18 +93,19 @@ class Plan:
 
 
 def _share_memory(steps: Sequence[Step]) -> None:
-    """Let tensors without a border, which must stay zero, take turns in the same memory.
+    """Let tensors take turns in the same memory.
 
-    A tensor needs its place from the step that writes it to the last one that reads it.
+    A tensor needs its slot from the step that writes it to the last one that reads it. Those with a
+    border, or channels that are never written, keep their own: there, zeros must stay.
     """
     number = {step: i for i, step in enumerate(steps)}
     turns: list[list[Tensor]] = []
     free_after: list[int] = []
     for step in steps:
-        if step.y.border:
+        if step.y.border or not step.fills_vectors:
             continue
         last_read = max((number[reader] for reader in step.y.readers), default=len(steps))
-        free = [place for place, last in enumerate(free_after) if last < number[step]]
+        free = [slot for slot, last in enumerate(free_after) if last < number[step]]
         if not free:
             free = [len(turns)]
             turns.append([])

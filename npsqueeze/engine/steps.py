@@ -19,7 +19,12 @@ from npsqueeze.module import Module
 
 
 class Step(ABC):
-    """From tensor x to tensor y."""
+    """From tensor x to tensor y.
+
+    `fills_vectors` tells whether the forward pass writes also the channels that only fill vectors.
+    """
+
+    fills_vectors = True
 
     def __init__(self, name: str, x: Tensor, y: Tensor) -> None:
         self.name, self.x, self.y = name, x, y
@@ -41,7 +46,11 @@ class Step(ABC):
         return 0
 
     def duties(self, x: Tensor) -> tuple[bool, bool]:
-        """Tell whether this step adds to x's gradient, and whether it applies x's ReLU."""
+        """Tell whether this step adds to x's gradient, and whether it applies x's ReLU.
+
+        The backward pass goes from the last reader, which overwrites, to the first, which applies
+        the ReLU.
+        """
         return x.readers[-1] is not self, x.rectified and x.readers[0] is self
 
     def send(self, x: Tensor, n: int, gradient: Array) -> None:
@@ -108,7 +117,7 @@ class Normalisation(Step):
         )
         self.layer.weight.grad += (products * self.inverse)[real]
         self.layer.bias.grad += sums[real]
-        # constant moments are those of so many pixels that one of them has no say
+        # running moments do not depend on x: both terms vanish
         count = pixels if self.training else np.inf
         shift, slope = sums / count, products * self.inverse**2 / count
         kernels.normalize_backward_pixels(
@@ -195,6 +204,8 @@ class Addition(Step):
 class Dropping(Step):
     """Dropout, with the same bits as the layer's own."""
 
+    fills_vectors = False
+
     def __init__(self, name: str, x: Tensor, y: Tensor, layer: Dropout) -> None:
         super().__init__(name, x, y)
         self.layer = layer
@@ -261,6 +272,8 @@ class GlobalAverage(Step):
 
 class Taught(Step):
     """A layer that the engine does not know: it computes as it does by itself."""
+
+    fills_vectors = False
 
     def __init__(self, name: str, x: Tensor, y: Tensor, layer: Module) -> None:
         super().__init__(name, x, y)

@@ -44,6 +44,13 @@ class Tensor:
     parts : tuple of int
         How many channels each part has.
     border : int
+    in_vectors : bool
+        Whether the parts fill whole vectors: all but the network's input, which has few channels.
+    has_gradient : bool
+    readers : list of Step
+        The steps that read it, in the order of the forward pass.
+    lender, borrower : Tensor or None
+        With whom it shares the memory of the gradient.
     rectified : bool
         Whether the data come out of a ReLU. The gradient is then that of the ReLU's input: whoever
         writes it last sets it to zero where the data are.
@@ -69,7 +76,10 @@ class Tensor:
                 tensor.widen(self.border)
 
     def borrow_gradient(self, lender: "Tensor") -> None:
-        """Let the gradient of another tensor, once it is no longer needed, give its memory."""
+        """Note that both gradients will be one array, which `Normalisation.prepare` makes so.
+
+        Their borders stay equal from now on, so that their offsets agree.
+        """
         self.lender, lender.borrower = lender, self
         lender.widen(self.border)
 

@@ -1,18 +1,20 @@
 """Convolution of NHWC images without a column matrix: the patches are gathered on the fly.
 
-Every pass of a convolution is a table of sums of products, and one tile of code computes them all:
+A pass of a convolution is a table of sums of products, and one tile of code computes them all:
 
     sums[r, :] = Σ_t x[rows[r] + terms[t]] · w[t, :]
 
 Six rows and one vector of columns stay in registers. What rows and terms are makes the pass:
 
     pass             rows              terms                       w
-    forward          pixels of y       taps (i, j, c) of x         the weights
-    gradient of x    pixels of x       taps (i, j, f) of dy        the weights, turned round
-    gradient of w    taps (i, j, c)    pixels of y                 dy
+    forward          windows in x      taps (i, j, c) of x         the weights
+    gradient of x    pixels in dy      taps (i, j, f) of dy        the weights, turned round
+    gradient of w    taps (i, j, c)    windows in x                dy
 
-Rows and terms are offsets in memory. So stride, padding and kernel size are in the tables alone,
-and what a window sees outside of the image is the zero border of its buffer.
+Rows and terms are offsets in memory. A window stands at its pixel p·stride; its taps are counted
+from there, up and left by the padding. So stride, padding and kernel size are in the tables alone,
+and what a window sees outside of the image is the zero border of its buffer. The gradient of x is
+such a sum for stride 1 only.
 """
 
 from npsqueeze.arrays import Array
@@ -20,7 +22,7 @@ from npsqueeze.kernels.gemm import ceil_divide, scratch
 from npsqueeze.kernels.jit import kernel, prange
 from npsqueeze.kernels.simd import add, broadcast, fma, keep_positive, lanes, load, store, zeros
 
-TILE_ROWS = 6
+TILE_ROWS = 6  # as `tile` is written: on AVX2, 12 registers of sums, 2 of w and 1 of x, of 16
 BLOCK_ROWS = (
     96  # of a task, at least: their patches stay in the cache while all panels of w pass by
 )
@@ -48,9 +50,9 @@ def convolve(
     w : (panels, terms, lanes), one-dimensional
         The columns f, a vector of them in each panel.
     bias : (panels·lanes,)
-    relu, accumulate, gated : bool
-        Set what is negative to zero; add to what y holds; and set to zero where the gate, read at
-        the places of y, is not positive.
+    accumulate, relu, gated : bool
+        In this order: add to what y holds; set what is negative to zero; set to zero where the
+        gate, read at the places of y, is not positive.
     """
     count, width = terms.size, lanes(w)
     panels, blocks = w.size // (count * width), max(1, rows.size // BLOCK_ROWS)
@@ -127,7 +129,7 @@ def weight_gradient(
     ----------
     x, dy : one-dimensional
     taps : (taps,) offsets, in whole tiles
-    pixels, places : (pixels,) offsets of the windows' first pixels in x, and of the pixels of dy
+    pixels, places : (pixels,) offsets of the windows in x, and of the pixels of dy
     dw : (shares, taps, channels)
     db : (shares, channels)
         The channels are whole vectors.
@@ -154,17 +156,17 @@ def weight_gradient(
                     x, taps, k, pixels, first, size, packed, 0
                 )
                 place = target + k * channels
-                accumulate(flat_dw, place, sum0)
-                accumulate(flat_dw, place + channels, sum1)
-                accumulate(flat_dw, place + 2 * channels, sum2)
-                accumulate(flat_dw, place + 3 * channels, sum3)
-                accumulate(flat_dw, place + 4 * channels, sum4)
-                accumulate(flat_dw, place + 5 * channels, sum5)
+                add_to(flat_dw, place, sum0)
+                add_to(flat_dw, place + channels, sum1)
+                add_to(flat_dw, place + 2 * channels, sum2)
+                add_to(flat_dw, place + 3 * channels, sum3)
+                add_to(flat_dw, place + 4 * channels, sum4)
+                add_to(flat_dw, place + 5 * channels, sum5)
         store(flat_db, share * channels + column, total)
 
 
 @kernel()
-def accumulate(y: Array, place: int, vector: Array) -> None:
+def add_to(y: Array, place: int, vector: Array) -> None:
     """Add a vector to what y holds."""
     store(y, place, add(load(y, place), vector))
 

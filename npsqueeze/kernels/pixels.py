@@ -39,7 +39,8 @@ def max_pool(
     image : int
         The size of an image in x.
     windows : (windows of an image, taps)
-        The offsets in an image. A tap outside repeats the first one inside, and so never wins.
+        The offsets in an image. A tap outside repeats the first one inside: it never wins, but if
+        it is number 0, that number stands for the first one inside.
     places : (all windows,) offsets in y
     """
     per_image, taps = windows.shape
@@ -62,7 +63,7 @@ def max_pool_backward_pixels(
 ) -> None:  # fmt: skip
     """Write for each pixel of x what it gets from the windows that it won.
 
-    Where `gated`, nothing comes from a maximum that is not positive.
+    Where `gated`, nothing comes from a maximum that is not positive. (What dx held is not gated.)
 
     Parameters
     ----------
@@ -206,7 +207,7 @@ def add_products(
 ) -> None:  # fmt: skip
     """Add Σ y and Σ y·(x + shift) over some pixels to sums and products, which are float64.
 
-    If `squares`, y is not read: x + shift takes its place.
+    If `squares`, what y holds does not matter: x + shift takes its place.
     """
     total, product = np.zeros((2, sums.size), x.dtype)
     for first in range(start, end, RUN_PIXELS):

@@ -22,7 +22,7 @@ from npsqueeze.kernels.gemm import ceil_divide, scratch
 from npsqueeze.kernels.jit import kernel, prange
 from npsqueeze.kernels.simd import add, fill, lanes, load, multiply, store, subtract
 
-TASK_SQUARES = 24  # 4x4 inputs that stay in the cache while all filters pass by
+TASK_SQUARES = 24  # 4x4 inputs that stay in the cache while all filters pass by; in whole tiles
 PLACES = 16
 
 
@@ -52,8 +52,8 @@ def convolve_3x3(
     for task in prange(blocks * groups):
         first = task % blocks * TASK_SQUARES
         squares = min(TASK_SQUARES, corners.size - first)
-        inputs = scratch(PLACES * squares * count, x)
-        sums = scratch(PLACES * squares * width, x)
+        inputs = scratch(PLACES * squares * count, x)  # (16, squares, channels)
+        sums = scratch(PLACES * squares * width, x)  # (16, squares, lanes)
         rows = np.arange(PLACES * squares) * count
         for s in range(squares):
             for c in range(0, count, width):

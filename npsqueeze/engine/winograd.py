@@ -30,8 +30,8 @@ class Winograd:
     ----------
     source, target : Tensor
     terms, columns : arrays
-        The places in memory of the channels read and written, all in one run of whole vectors that
-        starts at `first_term` and `first_column`.
+        The places of the channels read and written, counted from `first_term` and `first_column`;
+        there may be gaps, where the parts of a tensor are filled up to whole vectors.
     weight : Parameter
     turned : bool
         Whether this is the gradient's convolution, from the filters to the inputs.

@@ -171,6 +171,32 @@ def test_an_unknown_layer_is_computed_as_without_the_engine() -> None:
         np.testing.assert_allclose(b.grad, a.grad, atol=1e-12)
 
 
+def test_windows_over_parts_that_do_not_fill_their_vectors() -> None:
+    def network() -> layers.Sequential:
+        model = layers.Sequential(
+            {
+                "conv": layers.Conv2d(3, 5, 1),
+                "fire": layers.Fire(5, 3, {1: 9, 3: 11}),
+                "wide": layers.Conv2d(20, 4, 3, padding=1),
+                "mean": layers.GlobalAvgPool2d(),
+                "linear": layers.Linear(4, 7),
+            }
+        ).astype(np.float64)
+        draw = np.random.default_rng(0)
+        for parameter in model.parameters():
+            parameter.data[...] = draw.normal(size=parameter.data.shape)
+        return model
+
+    model, planned = network(), network()
+    x, dlogits = batch(2, 7, np.float64)
+    plan = nps.compile(planned, x.shape)
+    np.testing.assert_allclose(plan.forward(x), model.forward(x), atol=1e-11)
+    model.backward(dlogits)
+    plan.backward(dlogits)
+    for a, b in zip(model.parameters(), planned.parameters(), strict=True):
+        np.testing.assert_allclose(b.grad, a.grad, atol=1e-11 * max(1, np.abs(a.grad).max()))
+
+
 def test_a_bypass_between_channels_at_different_places_is_computed_as_without_it() -> None:
     options = {"bypass": "simple", "width": 0.3, "stem": (128, 3, 1, 1)}
     model, planned = pair("cifar", np.float64, options)

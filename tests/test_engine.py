@@ -133,6 +133,21 @@ def test_gradients_add_up_parameters_are_read_anew_and_results_are_the_callers(p
     np.testing.assert_allclose(second, first + 1, rtol=1e-5)
 
 
+def test_inference_sees_the_weights_of_now_whatever_training_saw_between(plan: Plan) -> None:
+    x = np.ascontiguousarray(batch(4, 32, np.float32)[0][..., :32])
+    model = plan.model
+    before = model.state_dict()
+    model.eval()
+    expected = plan.forward(x)
+    for parameter in model.parameters():
+        parameter.data *= 1.5
+    model.train()
+    plan.forward(x)
+    model.eval()
+    model.load_state_dict(before)
+    np.testing.assert_array_equal(plan.forward(x), expected)
+
+
 def test_nan_comes_through(plan: Plan) -> None:
     x = np.zeros((2, 3, 32, 32), np.float32)
     x[1, 0, 5, 5] = np.nan
@@ -140,6 +155,15 @@ def test_nan_comes_through(plan: Plan) -> None:
     logits = plan.forward(x)
     assert np.isfinite(logits[0]).all()
     assert np.isnan(logits[1]).all()
+
+
+def drawn(model: layers.Sequential) -> layers.Sequential:
+    """Give the network random parameters, in float64."""
+    model.astype(np.float64)
+    draw = np.random.default_rng(0)
+    for parameter in model.parameters():
+        parameter.data[...] = draw.normal(size=parameter.data.shape)
+    return model
 
 
 def test_an_unknown_layer_is_computed_as_without_the_engine() -> None:
@@ -154,11 +178,8 @@ def test_an_unknown_layer_is_computed_as_without_the_engine() -> None:
                 "mean": layers.GlobalAvgPool2d(),
                 "linear": layers.Linear(4, 7),
             }
-        ).astype(np.float64)
-        draw = np.random.default_rng(0)
-        for parameter in model.parameters():
-            parameter.data[...] = draw.normal(size=parameter.data.shape)
-        return model
+        )
+        return drawn(model)
 
     model, planned = network(), network()
     x, dlogits = batch(2, 9, np.float64)
@@ -181,11 +202,8 @@ def test_windows_over_parts_that_do_not_fill_their_vectors() -> None:
                 "mean": layers.GlobalAvgPool2d(),
                 "linear": layers.Linear(4, 7),
             }
-        ).astype(np.float64)
-        draw = np.random.default_rng(0)
-        for parameter in model.parameters():
-            parameter.data[...] = draw.normal(size=parameter.data.shape)
-        return model
+        )
+        return drawn(model)
 
     model, planned = network(), network()
     x, dlogits = batch(2, 7, np.float64)

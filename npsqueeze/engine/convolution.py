@@ -8,10 +8,9 @@ import numpy as np
 from npsqueeze import kernels
 from npsqueeze.arrays import Array
 from npsqueeze.engine.steps import Step
-from npsqueeze.engine.tensors import Tensor, aligned_zeros, in_tiles, whole_tiles
+from npsqueeze.engine.tensors import Tensor, aligned_zeros, in_tiles, lanes, whole_tiles
 from npsqueeze.engine.winograd import Winograd, border, suits_winograd
 from npsqueeze.functional.windows import Windows
-from npsqueeze.kernels.simd import VECTOR_BYTES
 from npsqueeze.module import Parameter
 
 GRADIENT_TASKS = 16  # that a weight's gradient makes at least: few channels, then shares of pixels
@@ -81,7 +80,8 @@ class Convolution(Step):
     def forward(self, n: int, training: bool) -> None:
         """Pack the weights, and convolve.
 
-        In inference, weights that have not changed are packed already: a look is cheaper.
+        In inference, weights that have not changed are packed already: a look is cheaper. In
+        training they change at every step, and nobody looks.
         """
         x, y = self.x, self.y
         for branch, road, biases, packed in zip(
@@ -89,7 +89,10 @@ class Convolution(Step):
         ):
             if branch.bias is not None:
                 biases[branch.columns(y)[2]] = branch.bias.data
-            if training or not np.array_equal(packed, branch.weight.data):
+            if training:
+                road.pack()
+                packed.flat[0] = np.nan  # equal to nothing: the next inference packs anew
+            elif not np.array_equal(packed, branch.weight.data):
                 road.pack()
                 packed[...] = branch.weight.data
             road.run(n, x.data, biases, y.data, self.relu, False, y.data, False)
@@ -135,8 +138,7 @@ class Direct:
         self.rows, self.places, self.per_image, self.taps = rows, places, per_image, taps
         self.first_column, self.weights = first_column, weights
         dtype = weights[0].data.dtype
-        lanes = VECTOR_BYTES // dtype.itemsize
-        self.sources = order.reshape(len(order), -1, lanes).swapaxes(0, 1).ravel()
+        self.sources = order.reshape(len(order), -1, lanes(dtype)).swapaxes(0, 1).ravel()
         self.panels = aligned_zeros(self.sources.size, dtype)
 
     def pack(self) -> None:
@@ -213,9 +215,9 @@ class WeightGradient:
         self.branch, self.rows, self.places, self.per_image = branch, rows, places, y.pixels(1)
         self.first_column, columns, self.filters = branch.columns(y)
         self.taps = in_tiles(x.taps(branch.kernel, x.channel_places))
-        lanes = VECTOR_BYTES // y.dtype.itemsize
         shares = max(
-            1, min(GRADIENT_TASKS * lanes // columns, y.pixels(y.shape[0]) // SHARE_PIXELS)
+            1,
+            min(GRADIENT_TASKS * lanes(y.dtype) // columns, y.pixels(y.shape[0]) // SHARE_PIXELS),
         )
         sums = aligned_zeros(shares * len(self.taps) * columns, x.dtype)
         self.dw = sums.reshape(shares, len(self.taps), columns)

@@ -53,16 +53,6 @@ class Step(ABC):
         """
         return x.readers[-1] is not self, x.rectified and x.readers[0] is self
 
-    def send(self, x: Tensor, n: int, gradient: Array) -> None:
-        """Write a gradient, given as (n, H, W, channels), into x's, as the duties ask."""
-        if not x.has_gradient:
-            return
-        adds, gates = self.duties(x)
-        target, data = x.images(x.grad, n), x.images(x.data, n)
-        if adds:
-            gradient = target + gradient
-        target[...] = np.where(data <= 0, 0, gradient) if gates else gradient
-
 
 class Normalisation(Step):
     """Batch normalisation, and the ReLU behind it.
@@ -289,9 +279,15 @@ class Taught(Step):
         x, y = self.x, self.y
         dy = y.read(y.grad, n)
         dx = self.layer.backward(dy if self.layer_is_spatial else dy.reshape(n, -1))
+        if not x.has_gradient:
+            return
         gradient = np.zeros((n, *x.shape[2:], x.channels), x.dtype)
         gradient[..., x.channel_places] = dx.transpose(0, 2, 3, 1)
-        self.send(x, n, gradient)
+        adds, gates = self.duties(x)
+        target, data = x.images(x.grad, n), x.images(x.data, n)
+        if adds:
+            gradient += target
+        target[...] = np.where(data <= 0, 0, gradient) if gates else gradient
 
     @property
     def layer_is_spatial(self) -> bool:

@@ -23,11 +23,20 @@ def whole_tiles(count: int) -> int:
     return count + -count % TILE_ROWS
 
 
+def lanes(dtype: Any) -> int:
+    """Return how many numbers a vector holds."""
+    return VECTOR_BYTES // np.dtype(dtype).itemsize
+
+
+def whole_vectors(count: int, dtype: Any) -> int:
+    """Return how many numbers the vectors have that hold `count` numbers."""
+    return count + -count % lanes(dtype)
+
+
 def aligned_zeros(size: int, dtype: Any) -> Array:
     """Return zeros that start where a cache line does, so that no vector lies across two lines."""
-    itemsize = np.dtype(dtype).itemsize
-    room = np.zeros(size + VECTOR_BYTES // itemsize, dtype)
-    start = -room.ctypes.data % VECTOR_BYTES // itemsize
+    room = np.zeros(size + lanes(dtype), dtype)
+    start = -room.ctypes.data % VECTOR_BYTES // room.itemsize
     return room[start : start + size]
 
 
@@ -86,10 +95,10 @@ class Tensor:
     @property
     def part_starts(self) -> list[int]:
         """The channel in memory at which each part starts, and behind the last one their sum."""
-        lanes = VECTOR_BYTES // self.dtype.itemsize if self.in_vectors else 1
         starts = [0]
         for part in self.parts:
-            starts.append(starts[-1] + -(-part // lanes) * lanes)
+            size = whole_vectors(part, self.dtype) if self.in_vectors else part
+            starts.append(starts[-1] + size)
         return starts
 
     @property

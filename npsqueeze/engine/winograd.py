@@ -4,9 +4,14 @@ import numpy as np
 
 from npsqueeze import kernels
 from npsqueeze.arrays import Array
-from npsqueeze.engine.tensors import Tensor, aligned_zeros, in_tiles, whole_tiles
+from npsqueeze.engine.tensors import (
+    Tensor,
+    aligned_zeros,
+    in_tiles,
+    whole_tiles,
+    whole_vectors,
+)
 from npsqueeze.functional.windows import Windows
-from npsqueeze.kernels.simd import VECTOR_BYTES
 from npsqueeze.kernels.winograd import PLACES
 from npsqueeze.module import Parameter
 
@@ -43,9 +48,8 @@ class Winograd:
     ) -> None:  # fmt: skip
         self.source, self.terms = source, terms
         self.first_column, self.weight, self.turned = first_column, weight, turned
-        lanes = VECTOR_BYTES // source.dtype.itemsize
-        self.channels = np.arange(-(-(terms[-1] + 1) // lanes) * lanes)
-        self.filter_at = np.full(-(-(columns[-1] + 1) // lanes) * lanes, -1)
+        self.channels = np.arange(whole_vectors(terms[-1] + 1, source.dtype))
+        self.filter_at = np.full(whole_vectors(columns[-1] + 1, source.dtype), -1)
         self.filter_at[columns] = np.arange(len(columns))
         size = PLACES * len(self.filter_at) * len(self.channels)
         self.weights = aligned_zeros(size, source.dtype)

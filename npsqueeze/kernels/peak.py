@@ -32,16 +32,10 @@ def fma_chains(factors: Array, sums: Array, rounds: int, many: bool) -> None:
     flat = sums.reshape(-1)
     for task in prange(sums.shape[0]):
         start = task * sums.shape[1]
-        run_chains(factors, flat, start, rounds, many)
-
-
-@kernel()
-def run_chains(factors: Array, sums: Array, start: int, rounds: int, many: bool) -> None:
-    """Run one task's chains."""
-    if many:
-        run_many_chains(factors, sums, start, rounds)
-    else:
-        run_few_chains(factors, sums, start, rounds)
+        if many:
+            run_many_chains(factors, flat, start, rounds)
+        else:
+            run_few_chains(factors, flat, start, rounds)
 
 
 @kernel()

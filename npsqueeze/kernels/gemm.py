@@ -60,7 +60,7 @@ def ceil_divide(count: int, size: int) -> int:
     return (count + size - 1) // size
 
 
-@kernel()
+@kernel(makes_arrays=True)
 def scratch(size: int, like: Array) -> Array:
     """Return room for `size` numbers that starts at a cache line, so that no vector takes two."""
     room = np.empty(size + lanes(like), like.dtype)
@@ -81,7 +81,7 @@ def task_size(sums: int, rows: int, panels: int) -> tuple[int, int]:
     return ceil_divide(ceil_divide(rows, row_tasks), TILE_ROWS) * TILE_ROWS, task_panels
 
 
-@kernel()
+@kernel(makes_arrays=True)
 def run_task(
     a: Array, b: Array, c: Array, transpose_a: bool, transpose_b: bool, result: int,
     first_row: int, last_row: int, first_panel: int, last_panel: int,

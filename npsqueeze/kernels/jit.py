@@ -25,20 +25,23 @@ prange = numba.prange
 """A loop whose iterations the cores share; an ordinary `range` when compilation is off."""
 
 
-def kernel(parallel: bool = False) -> Callable[[Callable[..., Any]], Any]:
+def kernel(parallel: bool = False, makes_arrays: bool = False) -> Callable[[Callable[..., Any]], Any]:
     """Compile the decorated function at its first call, and keep the machine code on disk.
 
     `error_model="numpy"` drops Python's check for division by zero, which keeps loops from being
     vectorised. `fastmath={"contract"}` lets a*b + c become one fused instruction; the full fastmath
     would assume that there is no NaN and reorder sums. A kernel that is not parallel is a part of
     one that is, and becomes so for the compiler too (`forceinline`): handing over a few arrays, of
-    seven or more numbers each, takes as long as a small tile. `threads` says who runs the kernels.
+    seven or more numbers each, takes as long as a small tile. Nor does such a part count the
+    references to its arrays (`_nrt`), which took longer than the tile that they were passed to;
+    one that `makes_arrays` itself has to. `threads` says who runs the kernels.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
         compiled = numba.njit(
             parallel=parallel,
             forceinline=not parallel,
+            _nrt=parallel or makes_arrays,
             error_model="numpy",
             fastmath={"contract"},
         )(function)

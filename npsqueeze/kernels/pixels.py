@@ -200,7 +200,7 @@ def normalize_gradient_sums(
         sums[c], products[c] = column_sum(part, c), column_sum(product_part, c)
 
 
-@kernel()
+@kernel(makes_arrays=True)
 def add_products(
     y: Array, places: Array, x: Array, pixels: Array, shift: Array, start: int, end: int,
     squares: bool, sums: Array, products: Array,

@@ -10,7 +10,7 @@ from npsqueeze.arrays import Array
 from npsqueeze.kernels.jit import kernel
 
 
-@kernel()
+@kernel(makes_arrays=True)
 def window_pixels(
     size: tuple[int, int], kernel_size: tuple[int, int], out_size: tuple[int, int],
     stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int],
@@ -32,7 +32,7 @@ def window_pixels(
     return pixels.reshape(kernel_size[0] * kernel_size[1], out_size[0] * out_size[1])
 
 
-@kernel()
+@kernel(makes_arrays=True)
 def with_outside(image: Array, value: float) -> Array:
     """Return a copy of the flat image, and after it the value of all that lies outside."""
     result = np.empty(image.size + 1, image.dtype)

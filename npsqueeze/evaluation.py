@@ -45,6 +45,7 @@ def evaluate(
     if engine == "compiled":
         batch = min(BATCH_SIZE, len(dataset))
         network = compile(model, (batch, *dataset.images.shape[1:]), training=False)
+        network.freeze()
     was_training = model.training
     model.eval()
     try:

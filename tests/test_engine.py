@@ -255,6 +255,21 @@ def test_a_plan_for_prediction_goes_forward_only(plan: Plan) -> None:
         short.backward(np.zeros((4, 7), np.float32))
 
 
+def test_a_frozen_plan_keeps_the_weights_that_it_saw(plan: Plan) -> None:
+    model, x = plan.model.eval(), np.ones((4, 3, 32, 32), np.float32)
+    short = nps.compile(model, x.shape, training=False)
+    before = short.forward(x)
+    short.freeze()
+    for parameter in model.parameters():
+        parameter.data *= 1.1
+    np.testing.assert_array_equal(short.forward(x), before)
+    fresh = nps.compile(model, x.shape, training=False).forward(x)
+    assert np.abs(fresh - before).max() > 0.01
+    np.testing.assert_array_equal(plan.forward(x), fresh)
+    with pytest.raises(RuntimeError, match="only one that was compiled with training=False"):
+        plan.freeze()
+
+
 def test_backward_wants_a_forward_pass_and_the_logits_shape(plan: Plan) -> None:
     with pytest.raises(RuntimeError, match="forward pass before"):
         plan.backward(np.zeros((4, 7), np.float32))

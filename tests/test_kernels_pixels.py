@@ -7,7 +7,7 @@ import pytest
 
 from npsqueeze import reference
 from npsqueeze.arrays import Array
-from npsqueeze.engine.steps import Addition, MaxPooling, Normalisation
+from npsqueeze.engine.steps import Addition, GlobalAverage, MaxPooling, Normalisation
 from npsqueeze.engine.tensors import Tensor
 from npsqueeze.layers import BatchNorm2d, MaxPool2d
 
@@ -126,3 +126,21 @@ def test_reading_gives_back_what_was_written() -> None:
     assert x.channels == 32  # two parts, each in vectors of 16
     assert x.data.size == 3 * 7 * 8 * 32 + 32
     assert x.grad.size == 0
+
+
+def test_the_global_average_agrees_with_numpy() -> None:
+    draw = np.random.default_rng(0)
+    x, y = tensor((3, 10, 4, 5), border=1), tensor((3, 10, 1, 1))
+    step = GlobalAverage("average", x, y)
+    allocate(x, y)
+    step.prepare()
+    values = draw.normal(size=x.shape)
+    x.write(x.data, values)
+    step.forward(2, training=True)
+    expected = values[:2].mean(axis=(2, 3), keepdims=True)
+    np.testing.assert_allclose(y.read(y.data, 2), expected, atol=1e-15)
+    assert not y.read(y.data, 3)[2].any()  # the third image was not asked for
+    dy = draw.normal(size=y.shape)
+    y.write(y.grad, dy)
+    step.backward(3)
+    np.testing.assert_allclose(x.read(x.grad, 3), np.broadcast_to(dy / 20, x.shape), atol=1e-15)

@@ -64,6 +64,8 @@ def _network(work: Network, way: str) -> Callable[[], object]:
     network: nps.Plan | nps.SqueezeNet = model
     if way == "compiled":
         network = nps.compile(model, work.shape, training=work.training)
+        if not work.training:
+            network.freeze()  # as an ONNX Runtime session is
     x, labels = inputs.pictures(work)
     if not work.training:
         return lambda: network.forward(x)

@@ -46,7 +46,7 @@ class Convolution(Step):
         self, name: str, x: Tensor, y: Tensor, branches: Sequence[Branch], relu: bool
     ) -> None:
         super().__init__(name, x, y)
-        self.branches, self.relu = branches, relu
+        self.branches, self.relu, self.is_frozen = branches, relu, False
         y.rectified = relu
         for branch in branches:
             if suits_winograd(branch.windows, x):
@@ -69,7 +69,6 @@ class Convolution(Step):
         places = in_tiles(y.offsets(), y.spare)
         self.biases = [np.zeros(branch.columns(y)[1], x.dtype) for branch in self.branches]
         self.forwards = [_forward(branch, x, y, rows, places) for branch in self.branches]
-        self.packed_from = [np.full_like(branch.weight.data, np.nan) for branch in self.branches]
         self.backwards = _backwards(self.branches, x, y) if x.has_gradient else []
         self.no_bias = np.zeros(x.channels, x.dtype)
         if y.has_gradient:
@@ -78,24 +77,24 @@ class Convolution(Step):
             ]
 
     def forward(self, n: int, training: bool) -> None:
-        """Pack the weights, and convolve.
-
-        In inference, weights that have not changed are packed already: a look is cheaper. In
-        training they change at every step, and nobody looks.
-        """
+        """Convolve."""
         x, y = self.x, self.y
-        for branch, road, biases, packed in zip(
-            self.branches, self.forwards, self.biases, self.packed_from, strict=True
-        ):
-            if branch.bias is not None:
-                biases[branch.columns(y)[2]] = branch.bias.data
-            if training:
-                road.pack()
-                packed.flat[0] = np.nan  # equal to nothing: the next inference packs anew
-            elif not np.array_equal(packed, branch.weight.data):
-                road.pack()
-                packed[...] = branch.weight.data
+        if not self.is_frozen:
+            self._pack()
+        for road, biases in zip(self.forwards, self.biases, strict=True):
             road.run(n, x.data, biases, y.data, self.relu, False, y.data, False)
+
+    def freeze(self) -> None:
+        """Pack the weights now, and never again."""
+        self._pack()
+        self.is_frozen = True
+
+    def _pack(self) -> None:
+        """Bring weights and biases as they are now into the order of the forward passes."""
+        for branch, road, biases in zip(self.branches, self.forwards, self.biases, strict=True):
+            if branch.bias is not None:
+                biases[branch.columns(self.y)[2]] = branch.bias.data
+            road.pack()
 
     def backward(self, n: int) -> None:
         """Compute all gradients."""

@@ -13,8 +13,8 @@ from npsqueeze.module import Module
 class Plan:
     """What `npsqueeze.compile` returns: the network's forward and backward pass, faster.
 
-    It reads the parameters at every forward pass, adds to their gradients at every backward pass,
-    and follows `model.training`. The arrays that it returns are the caller's.
+    It reads the parameters at every forward pass (until it is frozen), adds to their gradients at
+    every backward pass, and follows `model.training`. The arrays that it returns are the caller's.
     """
 
     def __init__(
@@ -22,7 +22,7 @@ class Plan:
     ) -> None:
         self.model, self.steps, self.tensors, self.training = model, steps, tensors, training
         self.x, self.logits = tensors[0], tensors[-1]
-        self.images = 0
+        self.images, self.is_frozen = 0, False
         if not training:
             _share_memory(steps)
         for tensor in tensors:
@@ -48,7 +48,7 @@ class Plan:
         self.images = len(x)
         self.x.write(self.x.data, x)
         for step in self.steps:
-            step.forward(self.images, self.model.training)
+            step.forward(self.images, self.model.training and not self.is_frozen)
         return self.logits.read(self.logits.data, self.images).reshape(self.images, -1)
 
     def backward(self, dlogits: Array) -> None:
@@ -69,6 +69,23 @@ class Plan:
         self.logits.write(self.logits.grad, dlogits[:, :, None, None])
         for step in reversed(self.steps):
             step.backward(self.images)
+
+    def freeze(self) -> None:
+        """Promise that the weights will not change any more: they are taken now, and only now.
+
+        The plan then predicts, whatever `model.training` says, and a single picture takes a fifth
+        less time. Weights that change nevertheless are not seen.
+
+        Raises
+        ------
+        RuntimeError
+            If the plan is for training.
+        """
+        if self.training:
+            raise RuntimeError("Plan: only one that was compiled with training=False can be frozen")
+        self.is_frozen = True
+        for step in self.steps:
+            step.freeze()
 
     def describe(self) -> str:
         """Return a table of the steps: what each reads and writes, with MACs and bytes."""

@@ -33,6 +33,9 @@ class Step(ABC):
     def prepare(self) -> None:  # noqa: B027 (many steps need no table)
         """Make the tables, once the tensors have their memory."""
 
+    def freeze(self) -> None:  # noqa: B027 (many steps have no parameter)
+        """Take the parameters as they are now, for all forward passes to come."""
+
     @abstractmethod
     def forward(self, n: int, training: bool) -> None:
         """Compute n images of y from those of x."""
@@ -62,7 +65,7 @@ class Normalisation(Step):
 
     def __init__(self, name: str, x: Tensor, y: Tensor, layer: BatchNorm2d, relu: bool) -> None:
         super().__init__(name, x, y)
-        self.layer, self.relu = layer, relu
+        self.layer, self.relu, self.is_frozen = layer, relu, False
         y.rectified = relu
 
     def prepare(self) -> None:
@@ -74,8 +77,22 @@ class Normalisation(Step):
 
     def forward(self, n: int, training: bool) -> None:
         """Normalise by the moments of the batch, or by the running ones."""
+        x, y, pixels = self.x, self.y, self.x.pixels(n)
+        if not self.is_frozen:
+            self._take_moments(pixels, training)
+        kernels.normalize_pixels(
+            x.data, self.rows[:pixels], self.minus_mean, self.scale, self.shift,
+            y.data, self.places[:pixels], self.relu,
+        )  # fmt: skip
+
+    def freeze(self) -> None:
+        """Take the running moments now, and never again."""
+        self._take_moments(0, training=False)
+        self.is_frozen = True
+
+    def _take_moments(self, pixels: int, training: bool) -> None:
+        """Compute factor and summand of each channel, as the kernel wants them."""
         layer, x, real = self.layer, self.x, self.x.channel_places
-        pixels = x.pixels(n)
         self.training = training
         if training:
             kernels.moments(x.data, self.rows[:pixels], self.mean, self.variance)
@@ -92,10 +109,7 @@ class Normalisation(Step):
         weight[real], shift[real] = layer.weight.data, layer.bias.data
         self.minus_mean = -self.mean.astype(x.dtype)
         self.scale = (weight * self.inverse).astype(x.dtype)
-        kernels.normalize_pixels(
-            x.data, self.rows[:pixels], self.minus_mean, self.scale, shift.astype(x.dtype),
-            self.y.data, self.places[:pixels], self.relu,
-        )  # fmt: skip
+        self.shift = shift.astype(x.dtype)
 
     def backward(self, n: int) -> None:
         """Turn y's gradient into x's, and add to those of weight and bias."""
@@ -210,7 +224,11 @@ class Dropping(Step):
         layer, x, y, p = self.layer, self.x, self.y, self.layer.p
         self.kept = None
         if not training:
-            y.images(y.data, n)[...] = x.images(x.data, n)
+            count = x.pixels(n)
+            kernels.send_pixels(
+                x.data, self.x_pixels[:count], y.data, self.y_pixels[:count],
+                x.channels, x.data, False, False,
+            )  # fmt: skip
             return
         shape = (n, *x.shape[1:])
         kept = kept_by_dropout(shape, p, (layer.seed, DROPOUT, layer.step))
@@ -243,12 +261,14 @@ class GlobalAverage(Step):
     def prepare(self) -> None:
         """List all pixels, and for each of them the single one of its image in y."""
         x, y = self.x, self.y
-        self.x_pixels, self.y_pixels = x.offsets(), np.repeat(y.offsets(), x.pixels(1))
+        self.x_pixels, self.places = x.offsets(), y.offsets()
+        self.y_pixels = np.repeat(self.places, x.pixels(1))
 
     def forward(self, n: int, training: bool) -> None:
         """Average over the pixels."""
         x, y = self.x, self.y
-        y.images(y.data, n)[:, 0, 0] = x.images(x.data, n).mean(axis=(1, 2))
+        pixels, places = self.x_pixels[: x.pixels(n)], self.places[:n]
+        kernels.average_pixels(x.data, pixels, y.data, places, x.channels)
 
     def backward(self, n: int) -> None:
         """Give every pixel its share."""

@@ -1,11 +1,13 @@
 """What a plan computes with: NHWC images in one buffer, with a zero border, and whole vectors."""
 
 import math
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from npsqueeze import kernels
 from npsqueeze.arrays import Array
 from npsqueeze.kernels.conv import TILE_ROWS
 from npsqueeze.kernels.simd import VECTOR_BYTES
@@ -164,11 +166,13 @@ class Tensor:
 
     def write(self, array: Array, x: Array) -> None:
         """Write images (n, C, H, W) into `data` or `grad`."""
-        target = self.images(array, len(x))
-        if self.channels == x.shape[1]:
-            target[...] = x.transpose(0, 2, 3, 1)
-        else:
-            target[..., self.channel_places] = x.transpose(0, 2, 3, 1)
+        images, rows = np.ascontiguousarray(x), self._rows[: len(x) * self.shape[2]]
+        kernels.write_pixels(images, array, rows, self.channels, self.channel_places)
+
+    @cached_property
+    def _rows(self) -> Array:
+        """The offset of each row of pixels; to be asked for when the border is known."""
+        return self.offsets(size=(self.shape[2], 1))
 
     def read(self, array: Array, n: int) -> Array:
         """Return a copy of n images of `data` or `grad` as (n, C, H, W)."""

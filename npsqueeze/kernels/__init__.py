@@ -16,6 +16,7 @@ from npsqueeze.kernels.optim import adamw_step, sgd_step
 from npsqueeze.kernels.peak import fma_chains, triad
 from npsqueeze.kernels.pixels import (
     add_pixels,
+    average_pixels,
     drop_pixels,
     max_pool,
     max_pool_backward_pixels,
@@ -24,6 +25,7 @@ from npsqueeze.kernels.pixels import (
     normalize_gradient_sums,
     normalize_pixels,
     send_pixels,
+    write_pixels,
 )
 from npsqueeze.kernels.pool import (
     avg_pool_backward,
@@ -39,6 +41,7 @@ __all__ = [
     "adamw_step",
     "add_gathered",
     "add_pixels",
+    "average_pixels",
     "avg_pool_backward",
     "avg_pool_forward",
     "cache_folder",
@@ -73,4 +76,5 @@ __all__ = [
     "transform_filters",
     "triad",
     "weight_gradient",
+    "write_pixels",
 ]

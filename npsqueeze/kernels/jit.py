@@ -25,7 +25,9 @@ prange = numba.prange
 """A loop whose iterations the cores share; an ordinary `range` when compilation is off."""
 
 
-def kernel(parallel: bool = False, makes_arrays: bool = False) -> Callable[[Callable[..., Any]], Any]:
+def kernel(
+    parallel: bool = False, makes_arrays: bool = False
+) -> Callable[[Callable[..., Any]], Any]:
     """Compile the decorated function at its first call, and keep the machine code on disk.
 
     `error_model="numpy"` drops Python's check for division by zero, which keeps loops from being

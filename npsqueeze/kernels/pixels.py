@@ -1,4 +1,4 @@
-"""Pooling and batch normalisation of NHWC images: a pixel is a row of channels, and so of vectors.
+"""What NHWC images go through beside convolution: a pixel is a row of channels, and so of vectors.
 
 Pixels are given by tables of offsets in memory, so that images may have a border.
 """
@@ -24,6 +24,47 @@ from npsqueeze.kernels.simd import (
 
 MOMENT_PIXELS = 512  # that one partial sum of a normalisation adds up, in float64
 RUN_PIXELS = 128  # of these, added up in the images' own type
+
+
+@kernel(parallel=True)
+def write_pixels(
+    images: Array, y: Array, rows: Array, channels: int, channel_places: Array
+) -> None:
+    """Write images (N, C, H, W) pixel by pixel.
+
+    Parameters
+    ----------
+    y : one-dimensional
+    rows : (N·H,) offsets in y at which the rows of pixels start
+    channels : int
+        The size of a pixel.
+    channel_places : (C,) where in a pixel each channel is
+    """
+    height, width = images.shape[2:]
+    for i in prange(rows.size):
+        pixels = y[rows[i] : rows[i] + width * channels].reshape(width, channels)
+        for c, place in enumerate(channel_places):
+            pixels[:, place] = images[i // height, c, i % height]
+
+
+@kernel(parallel=True)
+def average_pixels(x: Array, pixels: Array, y: Array, places: Array, channels: int) -> None:
+    """Write the mean of each image's pixels; the channels are whole vectors.
+
+    Parameters
+    ----------
+    x, y : one-dimensional
+    pixels : (all pixels,) offsets in x
+    places : (images,) offsets in y
+    """
+    vectors, per_image = channels // lanes(x), pixels.size // places.size
+    share = fill(x, x.dtype.type(1 / per_image))
+    for task in prange(places.size * vectors):
+        image, c = task // vectors, task % vectors * lanes(x)
+        total = zeros(x)
+        for p in range(image * per_image, (image + 1) * per_image):
+            total = add(total, load(x, pixels[p] + c))
+        store(y, places[image] + c, multiply(total, share))
 
 
 @kernel(parallel=True)

@@ -7,7 +7,7 @@ import pytest
 
 import npsqueeze as nps
 from npsqueeze.arrays import Array
-from npsqueeze.engine import convolution, plan, steps, tensors
+from npsqueeze.engine import convolution, plan, steps, tensors, winograd
 from tests.test_engine import FAMILY, batch
 
 GUARD = 4096  # numbers on either side: more than the longest reach, a row of pixels
@@ -39,7 +39,7 @@ class Guards:
 @pytest.fixture
 def guards(monkeypatch: pytest.MonkeyPatch) -> Guards:
     result = Guards()
-    for module in (convolution, plan, steps, tensors):
+    for module in (convolution, plan, steps, tensors, winograd):
         monkeypatch.setattr(module, "aligned_zeros", result.zeros)
     return result
 

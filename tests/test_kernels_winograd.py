@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from npsqueeze import kernels, reference
-from npsqueeze.engine.winograd import Winograd
-from npsqueeze.kernels.winograd import PLACES
+from npsqueeze.engine.winograd import Winograd, WinogradGradient
+from npsqueeze.kernels.winograd import GRADIENT_SQUARES, PLACES
 from tests.test_kernels_conv import made
 
 GEOMETRY = ((3, 3), (1, 1), (1, 1), (1, 1))  # kernel, stride, padding, dilation
@@ -25,7 +25,9 @@ CASES = [
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("shape", "filters"), CASES)
-def test_forward_and_dx_are_those_of_the_loops(shape: Any, filters: int, dtype: Any) -> None:
+def test_forward_and_all_gradients_are_those_of_the_loops(
+    shape: Any, filters: int, dtype: Any
+) -> None:
     step, x, w, b = made(shape, filters, *GEOMETRY, dtype)
     assert [type(road) for road in step.forwards + step.backwards] == [Winograd, Winograd]
     n, tolerance = len(x), 2e-5 if dtype == np.float32 else 1e-12
@@ -35,8 +37,11 @@ def test_forward_and_dx_are_those_of_the_loops(shape: Any, filters: int, dtype: 
     dy = np.random.default_rng(1).normal(size=y.shape).astype(dtype)
     step.y.write(step.y.grad, dy)
     step.backward(n)
-    dx, _, _ = reference.conv2d_backward(dy, x, w, padding=1)
+    dx, dw, db = reference.conv2d_backward(dy, x, w, padding=1)
     np.testing.assert_allclose(step.x.read(step.x.grad, n), dx, atol=tolerance)
+    assert type(step.gradients[0]) is WinogradGradient
+    np.testing.assert_allclose(step.branches[0].weight.grad, dw, atol=3 * tolerance)
+    np.testing.assert_allclose(step.branches[0].bias.grad, db, atol=tolerance)
 
 
 def test_fewer_images_leave_no_trace_of_the_others() -> None:
@@ -46,6 +51,25 @@ def test_fewer_images_leave_no_trace_of_the_others() -> None:
     step.forward(2, training=True)
     came = step.y.read(step.y.data, 2)
     np.testing.assert_allclose(came, reference.conv2d(x[:2], w, b, padding=1), atol=1e-12)
+
+
+def test_the_gradient_is_the_sum_of_all_shares_of_the_squares() -> None:
+    """So many squares that there are several shares, and the last part of each is a short one."""
+    step, x, w, _ = made((40, 2, 7, 9), 67, *GEOMETRY, np.float64)
+    shares = len(step.gradients[0].sums)
+    assert shares > 1
+    assert 40 * 20 / shares % GRADIENT_SQUARES
+    dy = np.random.default_rng(1).normal(size=(40, 67, 7, 9))
+    step.x.write(step.x.data, x)
+    expected_w, expected_b = np.zeros_like(w), np.zeros(67)
+    for n in (40, 3):  # the second sum adds to the gradient, and leaves out 37 images
+        step.y.write(step.y.grad, dy)
+        step.forward(n, training=True)
+        step.backward(n)
+        _, dw, db = reference.conv2d_backward(dy[:n], x[:n], w, padding=1)
+        expected_w, expected_b = expected_w + dw, expected_b + db
+    np.testing.assert_allclose(step.branches[0].weight.grad, expected_w, atol=1e-11)
+    np.testing.assert_allclose(step.branches[0].bias.grad, expected_b, atol=1e-11)
 
 
 def test_a_nan_reaches_every_output_that_sees_it() -> None:

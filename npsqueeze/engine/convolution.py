@@ -9,11 +9,16 @@ from npsqueeze import kernels
 from npsqueeze.arrays import Array
 from npsqueeze.engine.steps import Step
 from npsqueeze.engine.tensors import Tensor, aligned_zeros, in_tiles, lanes, whole_tiles
-from npsqueeze.engine.winograd import Winograd, border, suits_winograd
+from npsqueeze.engine.winograd import (
+    GRADIENT_TASKS,
+    Winograd,
+    WinogradGradient,
+    border,
+    suits_winograd,
+)
 from npsqueeze.functional.windows import Windows
 from npsqueeze.module import Parameter
 
-GRADIENT_TASKS = 16  # that a weight's gradient makes at least: few channels, then shares of pixels
 SHARE_PIXELS = 64  # that a share has at least
 
 
@@ -73,7 +78,10 @@ class Convolution(Step):
         self.no_bias = np.zeros(x.channels, x.dtype)
         if y.has_gradient:
             self.gradients = [
-                WeightGradient(branch, x, y, rows, places) for branch in self.branches
+                WinogradGradient(road, y, branch.bias)
+                if isinstance(road, Winograd)
+                else WeightGradient(branch, x, y, rows, places)
+                for branch, road in zip(self.branches, self.forwards, strict=True)
             ]
 
     def forward(self, n: int, training: bool) -> None:

@@ -1,5 +1,7 @@
 """3x3 convolutions of a plan in fewer multiplications: which ones, and their tables."""
 
+import math
+
 import numpy as np
 
 from npsqueeze import kernels
@@ -8,13 +10,15 @@ from npsqueeze.engine.tensors import (
     Tensor,
     aligned_zeros,
     in_tiles,
+    lanes,
     whole_tiles,
     whole_vectors,
 )
 from npsqueeze.functional.windows import Windows
-from npsqueeze.kernels.winograd import PLACES
+from npsqueeze.kernels.winograd import GRADIENT_PANELS, GRADIENT_SQUARES, PLACES
 from npsqueeze.module import Parameter
 
+GRADIENT_TASKS = 16  # that a weight's gradient makes at least: few channels, then shares of pixels
 WINDOWS = Windows((3, 3), (1, 1), (1, 1))
 
 
@@ -87,3 +91,43 @@ class Winograd:
             self.weights, bias, y, self.places[: 4 * squares], self.first_column,
             relu, accumulate, gate, gated,
         )  # fmt: skip
+
+
+class WinogradGradient:
+    """The gradients of such a convolution's weight and bias.
+
+    Parameters
+    ----------
+    forward : Winograd
+        The convolution itself; not turned.
+    bias : Parameter or None
+    """
+
+    def __init__(self, forward: Winograd, target: Tensor, bias: Parameter | None) -> None:
+        self.forward, self.target, self.bias = forward, target, bias
+        height, width = target.shape[2:]
+        across = (-(-height // 2), -(-width // 2))
+        self.positions = target.offsets((2, 2), across) + forward.first_column
+        channels, columns = len(forward.channels), len(forward.filter_at)
+        places = np.arange(PLACES)[:, None] * GRADIENT_SQUARES * channels
+        self.rows = (places + in_tiles(forward.channels)).ravel()
+        groups = -(-columns // (GRADIENT_PANELS * lanes(target.dtype)))
+        shares = min(GRADIENT_TASKS // groups, len(self.positions) // GRADIENT_SQUARES)
+        size = (max(1, shares), PLACES, whole_tiles(channels), columns)
+        self.sums = aligned_zeros(math.prod(size), target.dtype).reshape(size)
+        self.db = np.zeros((size[0], columns), target.dtype)
+
+    def add(self, n: int, x: Array, dy: Array) -> None:
+        """Add the sums over n images to the gradients of the parameters."""
+        forward, source, target = self.forward, self.forward.source, self.target
+        squares = n * forward.per_image
+        kernels.weight_gradient_3x3(
+            x, forward.corners[:squares], source.row, source.channels, self.rows,
+            len(forward.channels), dy, self.positions[:squares], target.row, target.channels,
+            self.sums, self.db,
+        )  # fmt: skip
+        gradient = forward.weight.grad.reshape(*forward.weight.grad.shape[:2], 9)
+        kernels.add_filter_gradients(self.sums, forward.filter_at, forward.terms, gradient)
+        if self.bias is not None:
+            real = forward.filter_at >= 0
+            self.bias.grad += self.db.sum(axis=0)[real]

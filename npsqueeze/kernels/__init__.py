@@ -35,10 +35,16 @@ from npsqueeze.kernels.pool import (
 )
 from npsqueeze.kernels.relu import relu_backward, relu_forward
 from npsqueeze.kernels.threads import get_num_threads, set_num_threads, threading_layer
-from npsqueeze.kernels.winograd import convolve_3x3, transform_filters
+from npsqueeze.kernels.winograd import (
+    add_filter_gradients,
+    convolve_3x3,
+    transform_filters,
+    weight_gradient_3x3,
+)
 
 __all__ = [
     "adamw_step",
+    "add_filter_gradients",
     "add_gathered",
     "add_pixels",
     "average_pixels",
@@ -76,5 +82,6 @@ __all__ = [
     "transform_filters",
     "triad",
     "weight_gradient",
+    "weight_gradient_3x3",
     "write_pixels",
 ]

@@ -5,24 +5,30 @@ Four neighbouring outputs (2x2) see 4x4 inputs d. With filters g, and ⊙ the pr
     y = Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A        summed over channels inside the brackets
 
     Bᵀ = 1  0 -1  0      G = 1    0    0       Aᵀ = 1  1  1  0
-         0  1  1  0          1/2  1/2  1/2          0  1 -1 -1
+         0  1  1  0          1/2  1/2  1/2          0  1 -1  1
          0 -1  1  0          1/2 -1/2  1/2
-         0  1  0 -1          0    0    1
+         0 -1  0  1          0    0    1
 
 which is Winograd's F(2x2, 3x3) (Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks",
-2016, section 4.1). The sum over channels is 16 matrix products, one for each place in the brackets,
-and they run in the register tile of `conv`.
+2016, section 4.1; the signs in the last row of Bᵀ and the last column of Aᵀ are ours). The sum over
+channels is 16 matrix products, one for each place in the brackets, and they run in the register
+tile of `conv`. The gradient of x is such a convolution again. That of the filters goes the same way
+backwards, each step transposed:
+
+    dg = Gᵀ[(A dy Aᵀ) ⊙ (Bᵀ d B)]G      summed over squares inside the brackets
 """
 
 import numpy as np
 
 from npsqueeze.arrays import Array
-from npsqueeze.kernels.conv import MIN_TASKS, TILE_ROWS, finish, tile
+from npsqueeze.kernels.conv import MIN_TASKS, TILE_ROWS, add_to, finish, tile
 from npsqueeze.kernels.gemm import ceil_divide, scratch
 from npsqueeze.kernels.jit import kernel, prange
-from npsqueeze.kernels.simd import add, fill, lanes, load, multiply, store, subtract
+from npsqueeze.kernels.simd import add, fill, lanes, load, multiply, store, subtract, zeros
 
 TASK_SQUARES = 24  # 4x4 inputs that stay in the cache while all filters pass by; in whole tiles
+GRADIENT_SQUARES = 48  # the same, for the gradient of the filters
+GRADIENT_PANELS = 4  # that share one transformation of the inputs
 PLACES = 16
 
 
@@ -89,7 +95,7 @@ def transform_inputs(
         store(result, start + j * step, subtract(d0, d2))
         store(result, start + (4 + j) * step, add(d1, d2))
         store(result, start + (8 + j) * step, subtract(d2, d1))
-        store(result, start + (12 + j) * step, subtract(d1, d3))
+        store(result, start + (12 + j) * step, subtract(d3, d1))
 
 
 @kernel()
@@ -97,7 +103,7 @@ def differences(x: Array, start: int, step: int) -> tuple[Array, Array, Array, A
     """Return d B for one row of four vectors."""
     d0, d1 = load(x, start), load(x, start + step)
     d2, d3 = load(x, start + 2 * step), load(x, start + 3 * step)
-    return subtract(d0, d2), add(d1, d2), subtract(d2, d1), subtract(d1, d3)
+    return subtract(d0, d2), add(d1, d2), subtract(d2, d1), subtract(d3, d1)
 
 
 @kernel()
@@ -110,8 +116,8 @@ def transform_sums(sums: Array, start: int, step: int) -> tuple[Array, Array, Ar
     return (
         add(add(left0, left1), left2),
         add(add(right0, right1), right2),
-        subtract(subtract(left1, left2), left3),
-        subtract(subtract(right1, right2), right3),
+        add(subtract(left1, left2), left3),
+        add(subtract(right1, right2), right3),
     )
 
 
@@ -120,7 +126,7 @@ def pair_of_sums(sums: Array, start: int, step: int) -> tuple[Array, Array]:
     """Return m A for one row of four vectors."""
     m0, m1 = load(sums, start), load(sums, start + step)
     m2, m3 = load(sums, start + 2 * step), load(sums, start + 3 * step)
-    return add(add(m0, m1), m2), subtract(subtract(m1, m2), m3)
+    return add(add(m0, m1), m2), add(subtract(m1, m2), m3)
 
 
 @kernel(parallel=True)
@@ -176,3 +182,141 @@ def spread_vectors(
     """Return G g of three vectors."""
     ends = add(g0, g2)
     return g0, multiply(add(ends, g1), half), multiply(subtract(ends, g1), half), g2
+
+
+@kernel(parallel=True)
+def weight_gradient_3x3(
+    x: Array, corners: Array, x_row: int, x_pixel: int, rows: Array, channels: int,
+    dy: Array, positions: Array, dy_row: int, dy_pixel: int, sums: Array, db: Array,
+) -> None:  # fmt: skip
+    """Write sums = Σ (A dy Aᵀ) ⊙ (Bᵀ d B), and db = Σ dy, over squares.
+
+    The squares are cut into as many shares as sums has, which `add_filter_gradients` adds up.
+
+    Parameters
+    ----------
+    x, dy : one-dimensional
+    corners : (squares,) offsets of the upper left input
+    x_row, x_pixel, dy_row, dy_pixel : int
+        How far the next row and the next pixel are.
+    rows : (16·channels,) in whole tiles for each place
+        Where in (16, GRADIENT_SQUARES, channels) each channel is.
+    channels : int
+        Those of x in memory, whole vectors.
+    positions : (squares,) offsets of the upper left output, at the first column
+    sums : (shares, 16, channels in whole tiles, columns)
+    db : (shares, columns)
+    """
+    shares, _, height, columns = sums.shape
+    width, flat_sums, flat_db = lanes(x), sums.reshape(-1), db.reshape(-1)
+    panels, share_size = columns // width, ceil_divide(corners.size, shares)
+    groups = ceil_divide(panels, GRADIENT_PANELS)
+    sums[:] = 0
+    db[:] = 0
+    for task in prange(shares * groups):
+        share, group = task // groups, task % groups
+        first_panel, last_panel = group * panels // groups, (group + 1) * panels // groups
+        inputs = scratch(PLACES * GRADIENT_SQUARES * channels, x)  # (16, squares, channels)
+        outputs = scratch(PLACES * GRADIENT_SQUARES * width, x)  # (16, squares, lanes)
+        terms = np.arange(GRADIENT_SQUARES) * channels
+        end = min((share + 1) * share_size, corners.size)
+        for first in range(share * share_size, end, GRADIENT_SQUARES):
+            squares = min(GRADIENT_SQUARES, end - first)
+            for s in range(squares):
+                for c in range(0, channels, width):
+                    corner, step = corners[first + s] + c, GRADIENT_SQUARES * channels
+                    transform_inputs(x, corner, x_row, x_pixel, inputs, s * channels + c, step)
+            for column in range(first_panel * width, last_panel * width, width):
+                for s in range(squares):
+                    total = transform_outputs(
+                        dy, positions[first + s] + column, dy_row, dy_pixel,
+                        outputs, s * width, GRADIENT_SQUARES * width,
+                    )  # fmt: skip
+                    add_to(flat_db, share * columns + column, total)
+                for row in range(0, PLACES * height, TILE_ROWS):
+                    start = row // height * GRADIENT_SQUARES * width
+                    parts = tile(inputs, rows, row, terms, 0, squares, outputs, start)
+                    for i, part in enumerate(parts):
+                        target = ((share * PLACES * height) + row + i) * columns + column
+                        add_to(flat_sums, target, part)
+
+
+@kernel()
+def transform_outputs(
+    dy: Array, position: int, row: int, pixel: int, result: Array, start: int, step: int
+) -> Array:
+    """Store A dy Aᵀ for one vector of columns, its 16 places `step` apart; return Σ dy."""
+    upper0, upper1, upper2, upper3 = spread_pair(load(dy, position), load(dy, position + pixel))
+    lower0, lower1, lower2, lower3 = spread_pair(
+        load(dy, position + row), load(dy, position + row + pixel)
+    )
+    uppers, lowers = (upper0, upper1, upper2, upper3), (lower0, lower1, lower2, lower3)
+    for j, (upper, lower) in enumerate(zip(uppers, lowers)):  # noqa: B905 (not in Numba)
+        m0, m1, m2, m3 = spread_pair(upper, lower)
+        store(result, start + j * step, m0)
+        store(result, start + (4 + j) * step, m1)
+        store(result, start + (8 + j) * step, m2)
+        store(result, start + (12 + j) * step, m3)
+    return add(upper1, lower1)
+
+
+@kernel()
+def spread_pair(first: Array, second: Array) -> tuple[Array, Array, Array, Array]:
+    """Return A d of two vectors."""
+    return first, add(first, second), subtract(first, second), second
+
+
+@kernel(parallel=True)
+def add_filter_gradients(sums: Array, filter_at: Array, terms: Array, gradient: Array) -> None:
+    """Add Gᵀ m G to the gradient of each filter, where m is what `weight_gradient_3x3` summed.
+
+    Parameters
+    ----------
+    sums : as written there
+    filter_at : (columns,)
+        Which filter is at each column; -1 for none.
+    terms : (channels of the filters,)
+        Where in sums each channel is.
+    gradient : (filters, channels, 9)
+    """
+    shares, _, height, columns = sums.shape
+    flat, width = sums.reshape(-1), lanes(sums)
+    for t in prange(terms.size):
+        g, m = scratch(9 * width, sums), scratch(PLACES * width, sums)
+        for column in range(0, columns, width):
+            for place in range(PLACES):
+                total = zeros(sums)
+                for share in range(shares):
+                    row = (share * PLACES + place) * height + terms[t]
+                    total = add(total, load(flat, row * columns + column))
+                store(m, place * width, total)
+            column0, column1 = collect(m, 0, 4 * width), collect(m, width, 4 * width)
+            column2, column3 = collect(m, 2 * width, 4 * width), collect(m, 3 * width, 4 * width)
+            half = fill(m, m.dtype.type(0.5))
+            for i, (m0, m1, m2, m3) in enumerate(zip(column0, column1, column2, column3)):  # noqa: B905
+                left, middle, right = collect_vectors(m0, m1, m2, m3, half)
+                store(g, 3 * i * width, left)
+                store(g, (3 * i + 1) * width, middle)
+                store(g, (3 * i + 2) * width, right)
+            for lane in range(width):
+                f = filter_at[column + lane]
+                if f >= 0:
+                    for k in range(9):
+                        gradient[f, t, k] += g[k * width + lane]
+
+
+@kernel()
+def collect(m: Array, start: int, step: int) -> tuple[Array, Array, Array]:
+    """Return Gᵀ m for one column of m, four vectors `step` apart."""
+    m0, m1 = load(m, start), load(m, start + step)
+    m2, m3 = load(m, start + 2 * step), load(m, start + 3 * step)
+    return collect_vectors(m0, m1, m2, m3, fill(m, m.dtype.type(0.5)))
+
+
+@kernel()
+def collect_vectors(
+    m0: Array, m1: Array, m2: Array, m3: Array, half: Array
+) -> tuple[Array, Array, Array]:
+    """Return Gᵀ m of four vectors."""
+    sum_of_halves = multiply(add(m1, m2), half)
+    return add(m0, sum_of_halves), multiply(subtract(m1, m2), half), add(m3, sum_of_halves)

@@ -14,6 +14,7 @@ from npsqueeze.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 COLOURS = {"gemm": ORANGE, "convolution": BLUE, "step": GREEN, "picture": RED}
 
@@ -76,6 +77,7 @@ def _draw_roofline(axes: "Axes", results: Sequence[Result], roof: Roof | None) -
         ylabel="rate [GFLOP/s]",
         title="What the machine allows, and what is reached",
     )
+    _label_plainly(axes.xaxis, axes.yaxis)
     axes.grid(True)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower right")
@@ -93,6 +95,11 @@ def _draw_cost(axes: "Axes", sizes: Sequence[Result], by: str) -> None:
     )
     if points:
         axes.plot(*zip(*points, strict=True), color=BLUE, marker="o")
+    if points and by == "pixels":
+        largest, cost = points[-1]
+        line = [cost * (side / largest) ** 2 for side, _ in points]
+        axes.plot([side for side, _ in points], line, "--", color=INK, label="as the pixels grow")
+        axes.legend(loc="upper left")
     label, title = {
         "batch": ("pictures in a batch", f"Training on {usual}x{usual} pixels"),
         "pixels": ("height and width [pixels]", f"Training with {usual} pictures in a batch"),
@@ -102,7 +109,18 @@ def _draw_cost(axes: "Axes", sizes: Sequence[Result], by: str) -> None:
         axes.set_ylim(bottom=0)
     else:
         axes.set_yscale("log")
+        _label_plainly(axes.yaxis)
     ticks = [place for place, _ in points]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
     axes.grid(True)
+
+
+def _label_plainly(*scales: "Axis") -> None:
+    """Label logarithmic scales at 1, 2, 5, 10 …, and not in powers of ten."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    for scale in scales:
+        scale.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        scale.set_major_formatter("{x:g}")
+        scale.set_minor_formatter(NullFormatter())

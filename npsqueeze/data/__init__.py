@@ -20,14 +20,17 @@ from npsqueeze.data.cifar10 import (
     read_batch,
 )
 from npsqueeze.data.fetch import fetch_cifar10
-from npsqueeze.data.pictures import read_picture
+from npsqueeze.data.pictures import open_picture, read_picture
+from npsqueeze.data.preprocessing import SOURCES, Preprocessing
 
 __all__ = [
     "CIFAR10_MEAN",
     "CIFAR10_STD",
     "CLASSES",
     "Channels",
+    "SOURCES",
     "Dataset",
+    "Preprocessing",
     "augment",
     "batches_per_epoch",
     "downloads_folder",
@@ -36,6 +39,7 @@ __all__ = [
     "find_data",
     "load_cifar10",
     "normalize",
+    "open_picture",
     "permutation",
     "read_batch",
     "read_picture",

@@ -30,15 +30,29 @@ def read_picture(path: str | Path, size: int) -> Array:
     Raises
     ------
     DataError
-        If the file is missing, is no picture, is damaged, or has so many pixels that Pillow
-        suspects a decompression bomb.
+        If the file cannot be read; see `open_picture`.
     ValueError
         If `size` is below 1.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     if size < 1:
         raise ValueError(f"size: expected at least 1, got {size}")
+    square = ImageOps.fit(open_picture(path), (size, size), Image.Resampling.BILINEAR)
+    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+
+
+def open_picture(path: str | Path) -> "Image.Image":
+    """Read a picture in RGB, upright and on white.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, is no picture, is damaged, or has so many pixels that Pillow
+        suspects a decompression bomb.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
     try:
@@ -46,13 +60,11 @@ def read_picture(path: str | Path, size: int) -> Array:
             warnings.simplefilter("ignore")  # a quirk in the metadata is no reason to refuse
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as picture:
-                upright = ImageOps.exif_transpose(picture)
-                square = ImageOps.fit(_on_white(upright), (size, size), Image.Resampling.BILINEAR)
+                return _on_white(ImageOps.exif_transpose(picture))
     except UnidentifiedImageError as error:
         raise DataError(f"{path}: no picture of a kind that Pillow reads") from error
     except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
         raise DataError(f"{path}: cannot be read as a picture ({error})") from error
-    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
 
 def _on_white(picture: "Image.Image") -> "Image.Image":

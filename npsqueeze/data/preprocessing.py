@@ -119,7 +119,7 @@ class Preprocessing:
         TypeError, ValueError
             If an attribute is missing, unknown or not as stated.
         """
-        values = {
+        values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in attributes.items()
         }

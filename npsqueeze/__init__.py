@@ -6,6 +6,7 @@ logits = model.forward(x)
 """
 
 from npsqueeze import data, functional, init, layers, optim, reference, schedules
+from npsqueeze.design_space import family_sizes
 from npsqueeze.engine import Plan, compile  # noqa: A004 (as PyTorch calls it)
 from npsqueeze.errors import CheckpointError, DataError, GradientError, TrainingError
 from npsqueeze.evaluation import evaluate
@@ -28,6 +29,7 @@ __all__ = [
     "compile",
     "data",
     "evaluate",
+    "family_sizes",
     "functional",
     "get_num_threads",
     "gradcheck",

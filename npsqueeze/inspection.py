@@ -1,6 +1,6 @@
 """What is inside a network: its weights, the outputs of its ReLUs, the units that are dead."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -78,9 +78,8 @@ def dead_units(model: SqueezeNet, x: Array) -> dict[str, Array]:
     return dead
 
 
-def inspection_table(model: SqueezeNet, x: Array) -> str:
-    """Return a table of all weights: shapes, mean, deviation, units that are dead on x."""
-    dead = dead_units(model, x)
+def inspection_table(model: SqueezeNet, dead: Mapping[str, Array]) -> str:
+    """Return a table of all weights: shape, mean, standard deviation, and the `dead_units`."""
     rows = []
     for name, w in weights(model).items():
         silent = f"{dead[name].sum()} of {len(w)}" if name in dead else ""  # no ReLU follows

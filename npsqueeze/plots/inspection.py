@@ -1,5 +1,6 @@
 """Figures of what is inside a network: filters, activation maps, weights, dead units."""
 
+import itertools
 import math
 import os
 from collections.abc import Mapping
@@ -170,7 +171,7 @@ def weight_histograms(
     if len(names) > 1:
         lines = [
             Line2D([], [], color=colour, label=name)
-            for name, colour in zip(names, COLOURS, strict=False)
+            for name, colour in zip(names, itertools.cycle(COLOURS), strict=False)
         ]
         figure.legend(handles=lines, loc="outside upper center", ncols=len(names), frameon=False)
     return written(figure, path)
@@ -189,7 +190,14 @@ def dead_units(
         How many pictures that was asked on.
     path : path, optional
         Where to write the PNG.
+
+    Raises
+    ------
+    ValueError
+        If there are no layers.
     """
+    if not dead:
+        raise ValueError("dead: expected at least one array, got none")
     counts = [int(silent.sum()) for silent in dead.values()]
     shares = [100 * float(silent.mean()) for silent in dead.values()]
     figure = new_figure(6, 0.8 + 0.24 * len(dead))
@@ -201,7 +209,7 @@ def dead_units(
     ax.bar_label(bars, texts, padding=4, fontsize=8, color=INK)
     ax.invert_yaxis()
     ax.set(xlim=(0, max(5.0, 1.2 * max(shares))), xlabel="dead units [% of the layer's]")
-    ax.set_title(f"zero at every pixel of {pictures} picture{'s' * (pictures != 1)}", fontsize=10)
+    ax.set_title(f"zero at every pixel of {pictures:,} picture{'s' * (pictures != 1)}", fontsize=10)
     ax.tick_params(axis="y", length=0, labelsize=8)
     ax.spines[["top", "right"]].set_visible(False)
     ax.margins(y=0.01)
@@ -209,10 +217,10 @@ def dead_units(
 
 
 def _draw_histograms(ax: "Axes", branches: Mapping[str, Array]) -> None:
-    """Draw the outlines of histograms with the same bins, which leave out but the rarest weights."""
+    """Draw the outlines of histograms with the same bins, outside which are only rare weights."""
     limit = max(float(np.percentile(np.abs(values), 99.9)) for values in branches.values()) or 1.0
     edges = np.linspace(-limit, limit, 51)
-    for values, colour in zip(branches.values(), COLOURS, strict=False):
+    for values, colour in zip(branches.values(), itertools.cycle(COLOURS), strict=False):
         counts, _ = np.histogram(values, edges)
         ax.stairs(100 * counts / values.size, edges, color=colour, linewidth=1.3)
     ax.axvline(0, color=FAINT, linewidth=0.8, zorder=0)

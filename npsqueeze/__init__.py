@@ -5,7 +5,18 @@ model = nps.squeezenet("cifar", num_classes=10, seed=0, batch_norm=True, bypass=
 logits = model.forward(x)
 """
 
-from npsqueeze import data, functional, init, layers, optim, reference, schedules
+from npsqueeze import (
+    data,
+    explaining,
+    functional,
+    init,
+    inspection,
+    layers,
+    optim,
+    reference,
+    schedules,
+)
+from npsqueeze.design_space import family_sizes
 from npsqueeze.engine import Plan, compile  # noqa: A004 (as PyTorch calls it)
 from npsqueeze.errors import CheckpointError, DataError, GradientError, TrainingError
 from npsqueeze.evaluation import evaluate
@@ -28,12 +39,15 @@ __all__ = [
     "compile",
     "data",
     "evaluate",
+    "explaining",
+    "family_sizes",
     "functional",
     "get_num_threads",
     "gradcheck",
     "gradcheck_directional",
     "gradcheck_model",
     "init",
+    "inspection",
     "layers",
     "load_model",
     "optim",

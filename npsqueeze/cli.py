@@ -8,6 +8,7 @@ from typing import Any
 from npsqueeze import commands
 from npsqueeze.benchmark import bench
 from npsqueeze.benchmark.works import KINDS
+from npsqueeze.design_space import FAMILIES
 from npsqueeze.errors import GradientError, TrainingError
 from npsqueeze.evaluation import ENGINES
 from npsqueeze.functional.fire import BYPASSES
@@ -72,6 +73,30 @@ def build_parser() -> argparse.ArgumentParser:
     _add_weights(predict)
     predict.add_argument("--top", type=int, help="how many classes to show (default: 5)")
 
+    predict.add_argument(
+        "--explain",
+        metavar="FILE.png",
+        help="draw, over each picture, where the network sees its first class",
+    )
+
+    inspect = add(
+        "inspect",
+        commands.inspect,
+        "draw filters, activations, weights and dead units of a network",
+    )
+    _add_weights(inspect)
+    inspect.add_argument(
+        "--picture",
+        dest="pictures",
+        nargs="+",
+        metavar="FILE",
+        help="what to show it (default: CIFAR-10's test pictures)",
+    )
+    _add_data(inspect)
+    inspect.add_argument(
+        "--out", metavar="FOLDER", help="where to write the figures (default: inspection)"
+    )
+
     gradcheck = add("gradcheck", commands.gradcheck, "check every gradient by finite differences")
     gradcheck.add_argument("--seed", type=int, help="of the numbers tried (default: 0)")
 
@@ -87,11 +112,19 @@ def build_parser() -> argparse.ArgumentParser:
         "model",
         nargs="?",
         choices=VERSIONS,
-        default="cifar",  # with nargs="?", argparse takes SUPPRESS for a choice
-        help="which SqueezeNet (default: cifar)",
+        default=None,  # with nargs="?", argparse takes SUPPRESS for a choice
+        help="which SqueezeNet (default: cifar, with --family 1.0)",
     )
     summary.add_argument(
-        "--input", dest="size", type=int, metavar="PIXELS", help="height and width of the picture"
+        "--input",
+        dest="size",
+        type=int,
+        metavar="PIXELS",
+        help="height and width of the picture (default: 32 for cifar, else 227, which gives the "
+        "outputs of the paper's table 1; its 224 does not)",
+    )
+    summary.add_argument(
+        "--family", choices=FAMILIES, help="the sizes of the paper's networks that differ in this"
     )
     summary.add_argument("--classes", type=int, help="number of classes")
     _add_model(summary)

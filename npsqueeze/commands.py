@@ -15,18 +15,22 @@ from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
 from npsqueeze import kernels
 from npsqueeze.data import (
     Dataset,
+    Preprocessing,
     fetch_cifar10,
     find_data,
     load_cifar10,
     normalize,
     read_picture,
 )
+from npsqueeze.design_space import family_table
 from npsqueeze.engine import compile  # noqa: A004 (as PyTorch calls it)
 from npsqueeze.errors import CheckpointError, GradientError
 from npsqueeze.evaluation import accuracy_line
 from npsqueeze.evaluation import evaluate as evaluate_model
 from npsqueeze.gradient_suite import check_all_operations, check_networks
-from npsqueeze.models import squeezenet
+from npsqueeze.inspection import inspection_table
+from npsqueeze.looking import FIGURES, draw_explanations, draw_inspection
+from npsqueeze.models import SqueezeNet, squeezenet
 from npsqueeze.runs import load_model, read_run
 from npsqueeze.summary import summary as summary_table
 from npsqueeze.training import Settings
@@ -101,10 +105,17 @@ def evaluate(
     print(accuracy_line(evaluation.accuracy, len(test_set)))
 
 
-def predict(pictures: list[str], weights: str | None = None, top: int = 5) -> None:
-    """Print the most probable classes of each picture as bars."""
+def predict(
+    pictures: list[str], weights: str | None = None, top: int = 5, explain: str | None = None
+) -> None:
+    """Print the most probable classes of each picture as bars, and draw what speaks for the first.
+
+    `explain` is the file of that drawing.
+    """
     if top < 1:
         raise ValueError(f"--top: expected at least 1, got {top}")
+    if explain is not None and not Path(explain).parent.is_dir():
+        raise ValueError(f"--explain: expected a file in a folder that is there, got {explain}")
     net, metadata = load_model(_find_weights(weights))
     settings, classes = metadata["settings"], metadata["classes"]
     images = [read_picture(path, metadata["image_size"]) for path in pictures]
@@ -116,6 +127,39 @@ def predict(pictures: list[str], weights: str | None = None, top: int = 5) -> No
         for label in np.argsort(-probabilities, kind="stable")[:top]:
             share = float(probabilities[label])
             print(f"  {classes[label]:{width}}  {100 * share:5.1f} %  {'█' * round(40 * share)}")
+    if explain is not None:
+        labels, shares = logits.argmax(axis=1), F.softmax(logits).max(axis=1)
+        titles = [
+            f"{classes[label].split(',')[0]} {100 * share:.1f} %"
+            for label, share in zip(labels, shares, strict=True)
+        ]
+        draw_explanations(net, x, np.stack(images), labels, titles, explain)
+        print(f"where the network looks for it: {explain}")
+
+
+def inspect(
+    weights: str | None = None,
+    pictures: list[str] | None = None,
+    data: str | None = None,
+    out: str = "inspection",
+) -> None:
+    """Draw what is inside a network, and print a table of its weights and dead units."""
+    path = _find_weights(weights)
+    net, preprocessing = _read_network(path)
+    if pictures is not None:
+        images = np.stack([preprocessing.pixels(picture) for picture in pictures])
+    else:
+        images = load_cifar10(find_data(data))[1].images
+        if images.shape[2] != preprocessing.size:
+            raise ValueError(
+                f"--picture: expected at least one, for {path} sees {preprocessing.size} pixels, "
+                f"and the test pictures have {images.shape[2]}"
+            )
+    plural = "s" * (len(images) != 1)
+    print(f"network of {path}; dead units are zero all over {len(images):,} picture{plural}")
+    dead = draw_inspection(net, preprocessing.apply(images), images, out)
+    print(inspection_table(net, dead))
+    print(f"{out}/: {', '.join(FIGURES)}")
 
 
 def gradcheck(seed: int = 0) -> int:
@@ -143,15 +187,24 @@ def gradcheck(seed: int = 0) -> int:
 
 
 def summary(
-    model: str, size: int | None = None, classes: int | None = None, **network: Any
+    model: str | None,
+    size: int | None = None,
+    classes: int | None = None,
+    family: str | None = None,
+    **network: Any,
 ) -> None:
-    """Print the table of a network."""
-    size = SUMMARY_INPUT[model] if size is None else size
+    """Print the table of a network, or the sizes of a family of networks."""
+    if family is not None and size is not None:
+        raise ValueError("--input: expected none with --family, for parameters know no pixels")
+    version = model or ("cifar" if family is None else "1.0")
     if classes is None:
-        classes = 10 if model == "cifar" else 1000
-    print(
-        summary_table(squeezenet(model, num_classes=classes, seed=0, **network), (1, 3, size, size))
-    )
+        classes = 10 if version == "cifar" else 1000
+    network |= {"num_classes": classes}
+    if family is not None:
+        print(family_table(family, version, **network))
+        return
+    size = SUMMARY_INPUT[version] if size is None else size
+    print(summary_table(squeezenet(version, seed=0, **network), (1, 3, size, size)))
 
 
 def exercises() -> None:
@@ -208,6 +261,13 @@ def _load_data(
         flush=True,
     )
     return train_set, test_set
+
+
+def _read_network(path: Path) -> tuple[SqueezeNet, Preprocessing]:
+    net, metadata = load_model(path)
+    settings, size = metadata["settings"], metadata["image_size"]
+    mean, std = (tuple(np.broadcast_to(settings[name], 3).tolist()) for name in ("mean", "std"))
+    return net, Preprocessing(size, size, mean, std)
 
 
 def _find_weights(weights: str | None) -> Path:

@@ -13,6 +13,7 @@ from PIL import Image
 
 import npsqueeze
 from npsqueeze import commands, functional, kernels
+from npsqueeze.checkpoint import load_checkpoint, save_checkpoint
 from npsqueeze.cli import main
 from npsqueeze.data import load_cifar10
 from npsqueeze.data.cifar10 import CLASSES
@@ -203,6 +204,55 @@ def test_predict_prints_bars(capsys, tmp_path, weights):
     assert len(succeed(capsys, "predict", paths[0], "--weights", weights)) == 6
 
 
+def test_predict_explains(capsys, tmp_path, weights):
+    paths = [tmp_path / "red.png", tmp_path / "wide.jpg"]
+    Image.new("RGB", (64, 64), "red").save(paths[0])
+    Image.new("L", (50, 20), 90).save(paths[1])
+    plain = succeed(capsys, "predict", *paths, "--weights", weights)
+    drawing = tmp_path / "maps.png"
+    lines = succeed(capsys, "predict", *paths, "--weights", weights, "--explain", drawing)
+    assert lines == [*plain, f"where the network looks for it: {drawing}"]
+    with Image.open(drawing) as picture:
+        assert picture.format == "PNG"
+        assert picture.width > picture.height  # four columns, two rows
+    drawing = tmp_path / "missing" / "maps.png"
+    message = fail(capsys, "predict", *paths, "--weights", weights, "--explain", drawing)
+    assert f"--explain: expected a file in a folder that is there, got {drawing}" in message
+
+
+def test_inspect(capsys, tmp_path, weights, data):
+    out = tmp_path / "figures"
+    lines = succeed(capsys, "inspect", "--weights", weights, "--data", data, "--out", out)
+    assert lines[0] == f"network of {weights}; dead units are zero all over 20 pictures"
+    assert [line.split()[0] for line in lines[3:6]] == [
+        "conv1", "fire2/squeeze", "fire2/expand1x1",
+    ]  # fmt: skip
+    assert re.fullmatch(r"conv1 +4x3x3x3 +-?\d\.\d{4} +\d\.\d{4} +\d of 4", lines[3])
+    names = ["filters.png", "activations.png", "weights.png", "dead.png"]
+    assert lines[-1] == f"{out}/: {', '.join(names)}"
+    assert sorted(path.name for path in out.iterdir()) == sorted(names)
+
+
+def test_inspect_with_a_picture(capsys, tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (64, 40), "red").save("red.png")
+    lines = succeed(capsys, "inspect", "--weights", weights, "--picture", "red.png")
+    assert lines[0].endswith("dead units are zero all over 1 picture")
+    assert lines[-1].startswith("inspection/: filters.png, ")
+    Path("file").touch()
+    command = ["inspect", "--weights", weights, "--picture"]
+    assert "none.png: no such file" in fail(capsys, *command, "none.png")
+    assert "file" in fail(capsys, *command, "red.png", "--out", "file")
+
+
+def test_inspect_needs_a_picture_of_the_networks_size(capsys, tmp_path, weights, data):
+    arrays, metadata = load_checkpoint(weights)
+    other = tmp_path / "other.npz"
+    save_checkpoint(other, arrays, metadata | {"image_size": 48})
+    message = fail(capsys, "inspect", "--weights", other, "--data", data)
+    assert f"--picture: expected at least one, for {other} sees 48 pixels" in message
+
+
 def test_summary(capsys):
     lines = succeed(capsys, "summary")
     assert lines[-1].split()[:2] == ["total", "727,626"]
@@ -214,6 +264,17 @@ def test_summary(capsys):
     assert "1x64x31x31" in lines[2]
     assert lines[-3].split()[-4:] != lines[-1].split()[-4:]
     assert any("1x7" in line for line in lines)
+
+
+def test_families(capsys):
+    lines = succeed(capsys, "summary", "--family", "bypass")
+    assert [line.split()[:2] for line in lines[2:]] == [
+        ["none", "1,248,424"], ["simple", "1,248,424"], ["complex", "1,589,672"],
+    ]  # fmt: skip
+    lines = succeed(capsys, "summary", "cifar", "--family", "squeeze-ratio", "--classes", "10")
+    assert lines[2].split()[:2] == ["0.125", "727,626"]
+    message = fail(capsys, "summary", "--family", "bypass", "--input", "64")
+    assert "--input: expected none with --family" in message
 
 
 def test_threads_are_set(capsys, weights, data):
@@ -384,7 +445,8 @@ def test_ctrl_c_is_no_traceback(capsys, monkeypatch):
     [
         [], ["fly"], ["train", "--epochs", "many"], ["train", "--fast"], ["train", "--mean", "a"],
         ["train", "--optimizer", "adam"], ["train", "--bypass", "no"], ["predict"], ["data"],
-        ["summary", "2.0"], ["data", "steal"], ["eval", "--subset", "10"],
+        ["summary", "2.0"], ["summary", "--family", "depth"], ["data", "steal"],
+        ["eval", "--subset", "10"],
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -407,9 +469,10 @@ def test_wrong_use(capsys, arguments):
             "(default: 64)", "one-cycle",
         ]),
         (["eval"], ["--weights", "--data", "--threads"]),
-        (["predict"], ["PICTURE", "--weights", "--top"]),
+        (["predict"], ["PICTURE", "--weights", "--top", "--explain"]),
+        (["inspect"], ["--weights", "--picture", "--data", "--out", "(default: inspection)"]),
         (["warmup"], ["--float64"]),
-        (["summary"], ["1.0,1.1,cifar", "--input", "--classes", "--batch-norm", "--width"]),
+        (["summary"], ["1.0,1.1,cifar", "--input", "--family", "--classes", "--batch-norm"]),
         (["data"], ["fetch"]),
         (["data", "fetch"], ["--folder", "--source", "npm"]),
     ],

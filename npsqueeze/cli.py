@@ -14,7 +14,7 @@ from npsqueeze.functional.fire import BYPASSES
 from npsqueeze.init import SCHEMES
 from npsqueeze.models import VERSIONS
 from npsqueeze.schedules import SCHEDULES
-from npsqueeze.training import Settings
+from npsqueeze.settings import Settings
 from npsqueeze.version import __version__
 from npsqueeze.warmup import telling_compilation
 

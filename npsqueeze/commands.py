@@ -28,8 +28,8 @@ from npsqueeze.evaluation import evaluate as evaluate_model
 from npsqueeze.gradient_suite import check_all_operations, check_networks
 from npsqueeze.models import squeezenet
 from npsqueeze.runs import load_model, read_run
+from npsqueeze.settings import Settings
 from npsqueeze.summary import summary as summary_table
-from npsqueeze.training import Settings
 from npsqueeze.training import train as train_model
 from npsqueeze.warmup import compile_all
 

@@ -17,7 +17,8 @@ from npsqueeze.data import CLASSES, Dataset
 from npsqueeze.errors import CheckpointError, TrainingError
 from npsqueeze.optim import SGD, AdamW
 from npsqueeze.runs import Run
-from npsqueeze.training import Clock, Settings, Trainer
+from npsqueeze.settings import Settings
+from npsqueeze.trainer import Clock, Trainer
 from tests import tiny
 from tests.tiny import digest, embedded_pictures, interrupt_after, tiny_network
 
@@ -231,7 +232,7 @@ def test_what_the_model_did_before_leaves_no_trace(tmp_path, monkeypatch, no_pic
 
 def test_speed_counts_only_what_was_seen_since_the_start(monkeypatch):
     times = iter([10.0, 12.0])
-    monkeypatch.setattr("npsqueeze.training.time.perf_counter", lambda: next(times))
+    monkeypatch.setattr("npsqueeze.trainer.time.perf_counter", lambda: next(times))
     assert Clock(seen=30).rate(seen=40) == 5.0
 
 

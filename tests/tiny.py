@@ -12,7 +12,7 @@ import pytest
 import npsqueeze as nps
 from npsqueeze.data import Dataset, load_cifar10
 from npsqueeze.models import SqueezeNet
-from npsqueeze.training import Trainer
+from npsqueeze.trainer import Trainer
 
 EMBEDDED = Path(__file__).parents[1] / "data" / "cifar-10-subset"
 WIDTH = 1 / 16

@@ -22,7 +22,7 @@ from npsqueeze.data import (
     read_picture,
 )
 from npsqueeze.engine import compile  # noqa: A004 (as PyTorch calls it)
-from npsqueeze.errors import CheckpointError, GradientError
+from npsqueeze.errors import CheckpointError, GradientError, TrainingError
 from npsqueeze.evaluation import accuracy_line
 from npsqueeze.evaluation import evaluate as evaluate_model
 from npsqueeze.gradient_suite import check_all_operations, check_networks
@@ -73,11 +73,17 @@ def train(
     version = net.config["version"]
     print(f"SqueezeNet {version}: {parameters:,} parameters; this run is kept in {folder}/")
     _set_threads(threads)
-    history = train_model(net, train_set, test_set, run=folder, resume=resume, **settings)
+    again = ["npsqueeze", "train", "--run", str(folder), "--resume"]
+    again += ["--data", data] if data else []
+    again += ["--subset", str(subset)] if subset else []
+    try:
+        history = train_model(net, train_set, test_set, run=folder, resume=resume, **settings)
+    except TrainingError:
+        if (folder / "last.npz").exists():
+            smaller = Settings(**settings).highest_lr / 10
+            print(f"to go on: {shlex.join([*again, '--lr', f'{smaller:g}'])}", flush=True)
+        raise
     if history.evaluation is None:
-        again = ["npsqueeze", "train", "--run", str(folder), "--resume"]
-        again += ["--data", data] if data else []
-        again += ["--subset", str(subset)] if subset else []
         print(f"to go on: {shlex.join(again)}")
         return INTERRUPTED
     pictures = ", ".join(path.name for path in sorted(folder.glob("*.png")))

@@ -72,6 +72,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_weights(predict)
     predict.add_argument("--top", type=int, help="how many classes to show (default: 5)")
 
+    plot = add("plot", commands.plot, "draw the curves of several runs over each other")
+    plot.add_argument("runs", nargs="+", metavar="RUN", help="the folder of a training")
+    plot.add_argument("--out", metavar="FILE.png", help="(default: comparison.png)")
+
     gradcheck = add("gradcheck", commands.gradcheck, "check every gradient by finite differences")
     gradcheck.add_argument("--seed", type=int, help="of the numbers tried (default: 0)")
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from npsqueeze import comparison, kernels, plots
 from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
-from npsqueeze import kernels
 from npsqueeze.data import (
     Dataset,
     fetch_cifar10,
@@ -122,6 +122,18 @@ def predict(pictures: list[str], weights: str | None = None, top: int = 5) -> No
         for label in np.argsort(-probabilities, kind="stable")[:top]:
             share = float(probabilities[label])
             print(f"  {classes[label]:{width}}  {100 * share:5.1f} %  {'█' * round(40 * share)}")
+
+
+def plot(runs: list[str], out: str = "comparison.png") -> None:
+    """Draw the curves of several runs over each other."""
+    folders = list(dict.fromkeys(map(Path, runs)))
+    names = comparison.labels(folders, map(comparison.read_configuration, folders))
+    rows = map(comparison.read_metrics, folders)
+    try:
+        plots.compare_runs(dict(zip(names, rows, strict=True)), out)
+    except OSError as error:
+        raise ValueError(f"--out: {out} cannot be written: {error.strerror}") from error
+    print(f"{out}: {len(folders)} {'run' if len(folders) == 1 else 'runs'}")
 
 
 def gradcheck(seed: int = 0) -> int:

@@ -186,6 +186,22 @@ def test_eval_prints_the_accuracy_of_the_training(capsys, tmp_path, data):
     assert re.fullmatch(r"loss \d\.\d{4}", lines[-2])
 
 
+def test_plot_overlays_runs(capsys, tmp_path, data, run):
+    succeed(capsys, "train", "--data", data, "--run", tmp_path / "second", *TINY, "--lr", "0.03")
+    picture = tmp_path / "both.png"
+    lines = succeed(capsys, "plot", run, tmp_path / "second", run, "--out", picture)
+    assert lines == [f"{picture}: 2 runs"]
+    with Image.open(picture) as opened:
+        assert opened.format == "PNG"
+
+
+def test_plots_that_cannot_be(capsys, tmp_path, run):
+    assert "none/config.json: cannot be read" in fail(capsys, "plot", tmp_path / "none")
+    place = tmp_path / "none" / "a.png"
+    message = f"--out: {place} cannot be written: No such file"
+    assert message in fail(capsys, "plot", run, "--out", place)
+
+
 def test_predict_prints_bars(capsys, tmp_path, weights):
     paths = [tmp_path / "red.png", tmp_path / "wide.jpg"]
     Image.new("RGBA", (64, 64), "red").save(paths[0])
@@ -424,6 +440,7 @@ def test_wrong_use(capsys, arguments):
         ]),
         (["eval"], ["--weights", "--data", "--threads"]),
         (["predict"], ["PICTURE", "--weights", "--top"]),
+        (["plot"], ["RUN", "--out", "comparison.png"]),
         (["warmup"], ["--float64"]),
         (["summary"], ["1.0,1.1,cifar", "--input", "--classes", "--batch-norm", "--width"]),
         (["data"], ["fetch"]),

@@ -49,9 +49,11 @@ def test_weights(engine, value):
 def test_activations_that_overflow(engine, layer):
     model = tiny_network(dropout=0.0)
     weights = dict(model.named_parameters())
-    first = f"{layer}.squeeze" if layer == "features.6" else layer
-    for part in ("weight", "bias"):
-        weights[f"{first}.{part}"].data[...] = 3e38  # finite, as all weights are; a sum is not
+    for name, parameter in weights.items():
+        if name.endswith("bias"):
+            parameter.data[...] = 1  # so that no layer before is silent
+    first = f"{layer}.squeeze.weight" if layer == "features.6" else f"{layer}.weight"
+    weights[first].data[...] = 3e38  # finite, as all weights are; sums of it are not
     found = cause(network(model, engine))
     assert found.startswith("the first activations that are not finite are those of ")
     assert found.split()[-1].startswith(layer)

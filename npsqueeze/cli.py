@@ -15,7 +15,7 @@ from npsqueeze.functional.fire import BYPASSES
 from npsqueeze.init import SCHEMES
 from npsqueeze.models import VERSIONS
 from npsqueeze.schedules import SCHEDULES
-from npsqueeze.training import Settings
+from npsqueeze.settings import Settings
 from npsqueeze.version import __version__
 from npsqueeze.warmup import telling_compilation
 
@@ -96,6 +96,10 @@ def build_parser() -> argparse.ArgumentParser:
     inspect.add_argument(
         "--out", metavar="FOLDER", help="where to write the figures (default: inspection)"
     )
+
+    plot = add("plot", commands.plot, "draw the curves of several runs over each other")
+    plot.add_argument("runs", nargs="+", metavar="RUN", help="the folder of a training")
+    plot.add_argument("--out", metavar="FILE.png", help="(default: comparison.png)")
 
     gradcheck = add("gradcheck", commands.gradcheck, "check every gradient by finite differences")
     gradcheck.add_argument("--seed", type=int, help="of the numbers tried (default: 0)")

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from npsqueeze import comparison, kernels, plots
 from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
-from npsqueeze import kernels
 from npsqueeze.data import (
     Dataset,
     Preprocessing,
@@ -24,7 +24,7 @@ from npsqueeze.data import (
 )
 from npsqueeze.design_space import family_table
 from npsqueeze.engine import compile  # noqa: A004 (as PyTorch calls it)
-from npsqueeze.errors import CheckpointError, GradientError
+from npsqueeze.errors import CheckpointError, GradientError, TrainingError
 from npsqueeze.evaluation import accuracy_line
 from npsqueeze.evaluation import evaluate as evaluate_model
 from npsqueeze.gradient_suite import check_all_operations, check_networks
@@ -32,8 +32,8 @@ from npsqueeze.inspection import inspection_table
 from npsqueeze.looking import FIGURES, draw_explanations, draw_inspection
 from npsqueeze.models import SqueezeNet, squeezenet
 from npsqueeze.runs import load_model, read_run
+from npsqueeze.settings import Settings
 from npsqueeze.summary import summary as summary_table
-from npsqueeze.training import Settings
 from npsqueeze.training import train as train_model
 from npsqueeze.warmup import compile_all
 
@@ -77,11 +77,17 @@ def train(
     version = net.config["version"]
     print(f"SqueezeNet {version}: {parameters:,} parameters; this run is kept in {folder}/")
     _set_threads(threads)
-    history = train_model(net, train_set, test_set, run=folder, resume=resume, **settings)
+    again = ["npsqueeze", "train", "--run", str(folder), "--resume"]
+    again += ["--data", data] if data else []
+    again += ["--subset", str(subset)] if subset else []
+    try:
+        history = train_model(net, train_set, test_set, run=folder, resume=resume, **settings)
+    except TrainingError:
+        if (folder / "last.npz").exists():
+            smaller = Settings(**settings).highest_lr / 10
+            print(f"to go on: {shlex.join([*again, '--lr', f'{smaller:g}'])}", flush=True)
+        raise
     if history.evaluation is None:
-        again = ["npsqueeze", "train", "--run", str(folder), "--resume"]
-        again += ["--data", data] if data else []
-        again += ["--subset", str(subset)] if subset else []
         print(f"to go on: {shlex.join(again)}")
         return INTERRUPTED
     pictures = ", ".join(path.name for path in sorted(folder.glob("*.png")))
@@ -160,6 +166,18 @@ def inspect(
     dead = draw_inspection(net, preprocessing.apply(images), images, out)
     print(inspection_table(net, dead))
     print(f"{out}/: {', '.join(FIGURES)}")
+
+
+def plot(runs: list[str], out: str = "comparison.png") -> None:
+    """Draw the curves of several runs over each other."""
+    folders = list(dict.fromkeys(map(Path, runs)))
+    names = comparison.labels(folders, map(comparison.read_configuration, folders))
+    rows = map(comparison.read_metrics, folders)
+    try:
+        plots.compare_runs(dict(zip(names, rows, strict=True)), out)
+    except OSError as error:
+        raise ValueError(f"--out: {out} cannot be written: {error.strerror}") from error
+    print(f"{out}: {len(folders)} {'run' if len(folders) == 1 else 'runs'}")
 
 
 def gradcheck(seed: int = 0) -> int:

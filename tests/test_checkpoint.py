@@ -16,7 +16,6 @@ from hypothesis.extra import numpy as hnp
 from npsqueeze import checkpoint
 from npsqueeze.checkpoint import load_checkpoint, save_checkpoint
 from npsqueeze.errors import CheckpointError
-from npsqueeze.files import atomic_write
 
 ARRAYS = {
     "features.0.weight": np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32),
@@ -119,13 +118,6 @@ def test_the_folder_is_on_the_disk_after_the_file(tmp_path, monkeypatch):
     save_checkpoint(tmp_path / "model.npz", ARRAYS, METADATA)
     assert synced[0].st_ino == (tmp_path / "model.npz").stat().st_ino
     assert [stat.S_ISDIR(status.st_mode) for status in synced] == [False, True]
-
-
-def test_atomic_write_shows_nothing_before_the_end(tmp_path):
-    with atomic_write(tmp_path / "a.txt") as file:
-        file.write(b"abc")
-        assert not (tmp_path / "a.txt").exists()
-    assert (tmp_path / "a.txt").read_bytes() == b"abc"
 
 
 @pytest.mark.parametrize("place", ["missing/model.npz", "model.npz/below.npz", "folder"])

@@ -18,7 +18,7 @@ from npsqueeze.cli import main
 from npsqueeze.data import load_cifar10
 from npsqueeze.data.cifar10 import CLASSES
 from tests import tiny
-from tests.tiny import EMBEDDED, digest, interrupt_after
+from tests.tiny import EMBEDDED, at_step, digest, interrupt_after
 
 one_thread = tiny.one_thread
 
@@ -185,6 +185,22 @@ def test_eval_prints_the_accuracy_of_the_training(capsys, tmp_path, data):
     lines = succeed(capsys, "eval", "--weights", tmp_path / "run" / "best.npz", "--data", data)
     assert lines[-1] == trained[-1]
     assert re.fullmatch(r"loss \d\.\d{4}", lines[-2])
+
+
+def test_plot_overlays_runs(capsys, tmp_path, data, run):
+    succeed(capsys, "train", "--data", data, "--run", tmp_path / "second", *TINY, "--lr", "0.03")
+    picture = tmp_path / "both.png"
+    lines = succeed(capsys, "plot", run, tmp_path / "second", run, "--out", picture)
+    assert lines == [f"{picture}: 2 runs"]
+    with Image.open(picture) as opened:
+        assert opened.format == "PNG"
+
+
+def test_plots_that_cannot_be(capsys, tmp_path, run):
+    assert "none/config.json: cannot be read" in fail(capsys, "plot", tmp_path / "none")
+    place = tmp_path / "none" / "a.png"
+    message = f"--out: {place} cannot be written: No such file"
+    assert message in fail(capsys, "plot", run, "--out", place)
 
 
 def test_predict_prints_bars(capsys, tmp_path, weights):
@@ -382,8 +398,8 @@ def test_runs_that_cannot_be(capsys, tmp_path, data, run):
     assert f"{place}: expected a folder that can be" in fail(capsys, *arguments, "--run", place)
     assert "holds a training already" in fail(capsys, *arguments, "--run", run)
     assert "--resume: expected the folder of the run" in fail(capsys, *arguments, "--resume")
-    arguments += ["--run", run, "--resume", "--lr", "0.3"]
-    assert "settings, lr: expected 0.3, got 0.1" in fail(capsys, *arguments)
+    arguments += ["--run", run, "--resume", "--momentum", "0.3"]
+    assert "settings, momentum: expected 0.3, got 0.9" in fail(capsys, *arguments)
 
 
 def test_weights_that_cannot_be(capsys, tmp_path, data, weights, monkeypatch):
@@ -429,6 +445,22 @@ def test_a_loss_that_is_no_number_fails(capsys, tmp_path, data):
     assert main([str(argument) for argument in arguments]) == 1
     message = without_compilation(capsys.readouterr().err)
     assert re.fullmatch(r"npsqueeze: the loss is \S+ at step \d+ of 10 .*smaller lr\n", message)
+    assert not (tmp_path / "run" / "last.npz").exists()
+
+
+def test_an_exploded_run_says_how_to_go_on(capsys, tmp_path, data, monkeypatch):
+    arguments = ["train", "--data", data, "--run", tmp_path / "run", *TINY, "--epochs", "2"]
+    with monkeypatch.context() as patch:
+        at_step(patch, 7, lambda trainer: trainer.optimizer.parameters[0].data.fill(np.nan))
+        assert main([str(argument) for argument in arguments]) == 1
+    captured = capsys.readouterr()
+    assert "features.0.weight are not finite; the run is saved as of step 5" in captured.err
+    hint = captured.out.splitlines()[-1]
+    assert hint.startswith(f"to go on: npsqueeze train --run {tmp_path / 'run'} --resume --data ")
+    assert hint.endswith(" --lr 0.01")
+    lines = succeed(capsys, *hint.split()[4:])
+    assert f"{tmp_path / 'run'}: goes on with lr 0.01, which was 0.1" in lines
+    assert re.fullmatch(LAST_LINE, lines[-1])
 
 
 def test_ctrl_c_is_no_traceback(capsys, monkeypatch):
@@ -471,6 +503,7 @@ def test_wrong_use(capsys, arguments):
         (["eval"], ["--weights", "--data", "--threads"]),
         (["predict"], ["PICTURE", "--weights", "--top", "--explain"]),
         (["inspect"], ["--weights", "--picture", "--data", "--out", "(default: inspection)"]),
+        (["plot"], ["RUN", "--out", "comparison.png"]),
         (["warmup"], ["--float64"]),
         (["summary"], ["1.0,1.1,cifar", "--input", "--family", "--classes", "--batch-norm"]),
         (["data"], ["fetch"]),

@@ -30,6 +30,7 @@ def draw_all(path):
     probabilities = generator.dirichlet(np.ones(3), 6)
     return {
         "curves": lambda: plots.training_curves(ROWS, path),
+        "runs": lambda: plots.compare_runs({"a": ROWS, "b": ROWS[:2]}, path),
         "matrix": lambda: plots.confusion_matrix(LABELS, LABELS[::-1], CLASSES, path),
         "mistakes": lambda: plots.worst_mistakes(images, LABELS, probabilities, CLASSES, path),
         "filters": lambda: plots.first_layer_filters(generator.normal(size=(5, 3, 3, 3)), path),
@@ -87,6 +88,44 @@ def test_training_curves():
 def test_training_curves_errors(rows):
     with pytest.raises(ValueError, match="rows: expected one row per epoch"):
         plots.training_curves(rows)
+
+
+def test_compare_runs():
+    figure = plots.compare_runs({"a": ROWS, "b": ROWS[:2], "c": ROWS[:1]})
+    loss, accuracy = figure.axes
+    assert (loss.get_ylabel(), accuracy.get_ylabel()) == (
+        "cross-entropy loss [nats]",
+        "test accuracy [%]",
+    )
+    curves = [list(line.get_ydata()) for line in accuracy.lines]
+    assert curves == [[25, 65.4, 50], [25, 65.4], [25]]
+    training, test = loss.lines[2:4]  # of b
+    np.testing.assert_allclose(training.get_ydata(), [2.0, 1.0])
+    np.testing.assert_allclose(test.get_ydata(), [2.1, 1.05])
+    assert training.get_color() == test.get_color() == accuracy.lines[1].get_color()
+    assert len({line.get_color() for line in accuracy.lines}) == 3
+    (legend,) = figure.legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == ["a; at best 65.4 %", "b; at best 65.4 %", "c; at best 25.0 %"]
+    assert loss.get_xlim() == (0.5, 3.5)
+
+
+def test_many_runs_are_told_apart():
+    figure = plots.compare_runs({str(number): ROWS for number in range(18)})
+    lines = figure.axes[1].lines
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 18
+
+
+@pytest.mark.parametrize(
+    ("runs", "message"),
+    [
+        ({}, "runs: expected at least one run, got none"),
+        ({"a": ROWS, "b": []}, r"runs\['b'\]: expected one row per epoch"),
+    ],
+)
+def test_compare_runs_errors(runs, message):
+    with pytest.raises(ValueError, match=message):
+        plots.compare_runs(runs)
 
 
 def test_confusion_matrix():

@@ -106,6 +106,18 @@ def batches_per_epoch(n: int, batch_size: int) -> int:
     return -(-n // batch_size)
 
 
+def batch_indices(n: int, step: int, batch_size: int, seed: int) -> Array:
+    """Return which of `n` pictures training step `step` sees, in its order (see `training_batch`).
+
+    Raises
+    ------
+    ValueError
+        If `batch_size` is below 1, or `seed` or `step` is negative.
+    """
+    epoch, batch = divmod(step, batches_per_epoch(n, batch_size))
+    return permutation(n, seed, epoch)[batch * batch_size : (batch + 1) * batch_size]
+
+
 def training_batch(
     dataset: Dataset,
     step: int,
@@ -139,9 +151,7 @@ def training_batch(
     ValueError
         If `batch_size` is below 1, or `seed` or `step` is negative.
     """
-    epoch, batch = divmod(step, batches_per_epoch(len(dataset), batch_size))
-    order = permutation(len(dataset), seed, epoch)
-    indices = order[batch * batch_size : (batch + 1) * batch_size]
+    indices = batch_indices(len(dataset), step, batch_size, seed)
     images = dataset.images[indices]
     if augmented:
         images = augment(images, (seed, AUGMENTATION, step))

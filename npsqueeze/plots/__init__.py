@@ -11,10 +11,16 @@ from npsqueeze.plots.inspection import (
     first_layer_filters,
     weight_histograms,
 )
-from npsqueeze.plots.training import confusion_matrix, training_curves, worst_mistakes
+from npsqueeze.plots.training import (
+    compare_runs,
+    confusion_matrix,
+    training_curves,
+    worst_mistakes,
+)
 
 __all__ = [
     "activation_maps",
+    "compare_runs",
     "confusion_matrix",
     "dead_units",
     "explanations",

@@ -1,4 +1,4 @@
-"""Figures of a training: its curves, the confusion matrix, the worst mistakes."""
+"""Figures of a training: its curves, runs compared, the confusion matrix, the worst mistakes."""
 
 import math
 import os
@@ -11,7 +11,10 @@ from npsqueeze.arrays import Array
 from npsqueeze.plots.figures import FAINT, INK, TEST, TRAIN, WRONG, new_figure, written
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+RUNS = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"  # told apart by all eyes
 
 
 def training_curves(
@@ -32,10 +35,7 @@ def training_curves(
     ValueError
         If there are no rows, or a row lacks a key.
     """
-    keys = ("epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
-    if not rows or any(key not in row for row in rows for key in keys):
-        raise ValueError(f"rows: expected one row per epoch with the keys {', '.join(keys)}")
-    column = {key: np.array([row[key] for row in rows], float) for key in keys}
+    column = _columns("rows", rows)
     epoch = column["epoch"]
     best = int(np.argmax(column["test_accuracy"]))
 
@@ -48,13 +48,51 @@ def training_curves(
             values = unit * column[f"{part}_{name}"]
             ax.plot(epoch, values, color=colour, linewidth=1.8, marker=".", label=part)
         ax.plot(epoch[best], values[best], "o", color=TEST, markersize=8)
-        ax.set(xlabel="epoch", ylabel=label, xlim=(epoch.min() - 0.5, epoch.max() + 0.5))
-        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-        ax.grid(axis="y", color=FAINT, linewidth=0.6)
-        ax.spines[["top", "right"]].set_visible(False)
+        _dress(ax, label, epoch)
         ax.legend(frameon=False)
     accuracy = 100 * column["test_accuracy"][best]
     axes[1].set_title(f"best test accuracy: {accuracy:.1f} % in epoch {epoch[best]:g}", fontsize=10)
+    return written(figure, path)
+
+
+def compare_runs(
+    runs: Mapping[str, Sequence[Mapping[str, float]]],
+    path: str | os.PathLike[str] | None = None,
+) -> "Figure":
+    """Draw the losses and the test accuracy of several runs over the epochs, a colour for each.
+
+    Parameters
+    ----------
+    runs : mapping of label to rows
+        The rows as `training_curves` takes them.
+    path : path, optional
+        Where to write the PNG.
+
+    Raises
+    ------
+    ValueError
+        If there are no runs, or one has no rows or lacks a key.
+    """
+    if not runs:
+        raise ValueError("runs: expected at least one run, got none")
+    columns = {label: _columns(f"runs[{label!r}]", rows) for label, rows in runs.items()}
+    epochs = np.concatenate([column["epoch"] for column in columns.values()])
+
+    figure = new_figure(10, 4 + 0.22 * len(runs))
+    losses, accuracies = figure.subplots(1, 2)
+    for number, (label, column) in enumerate(columns.items()):
+        colour, style = RUNS[number % len(RUNS)], ("-", "--", ":")[number // len(RUNS) % 3]
+        test = {"color": colour, "linestyle": style, "linewidth": 1.8, "marker": "."}
+        losses.plot(column["epoch"], column["train_loss"], style, color=colour, alpha=0.4)
+        losses.plot(column["epoch"], column["test_loss"], **test)
+        accuracy = 100 * column["test_accuracy"]
+        accuracies.plot(
+            column["epoch"], accuracy, **test, label=f"{label}; at best {accuracy.max():.1f} %"
+        )
+    _dress(losses, "cross-entropy loss [nats]", epochs)
+    losses.set_title("test, and fainter training", fontsize=10)
+    _dress(accuracies, "test accuracy [%]", epochs)
+    figure.legend(loc="outside lower center", frameon=False)
     return written(figure, path)
 
 
@@ -165,6 +203,24 @@ def worst_mistakes(
         answer = f"{classes[said[i]]} {100 * confidence[i]:.1f} %"
         ax.text(0.5, 1.03, answer, fontsize=9, color=WRONG, ha="center", transform=ax.transAxes)
     return written(figure, path)
+
+
+def _columns(name: str, rows: Sequence[Mapping[str, float]]) -> dict[str, Array]:
+    """Return the metrics of all epochs by their key."""
+    keys = ("epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
+    if not rows or any(key not in row for row in rows for key in keys):
+        raise ValueError(f"{name}: expected one row per epoch with the keys {', '.join(keys)}")
+    return {key: np.array([row[key] for row in rows], float) for key in keys}
+
+
+def _dress(ax: "Axes", label: str, epoch: Array) -> None:
+    """Give a panel over the epochs its axes."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.set(xlabel="epoch", ylabel=label, xlim=(epoch.min() - 0.5, epoch.max() + 0.5))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
+    ax.grid(axis="y", color=FAINT, linewidth=0.6)
+    ax.spines[["top", "right"]].set_visible(False)
 
 
 def _check_classes(name: str, values: Array, n: int, classes: int) -> None:

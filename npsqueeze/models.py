@@ -81,7 +81,7 @@ def squeezenet(
         How the expand filters are shared out; the paper's pct_3x3 is ``expand[3]``.
     width : float
         Factor of all channels but the classes.
-    init : "he" or "xavier"
+    init : "he", "he-uniform" or "xavier"
         Scheme of the initial weights; those of the last layer are N(0, 0.01²) always.
 
     Returns

@@ -175,6 +175,11 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     recipe.add_argument(
         "--augment", action=argparse.BooleanOptionalAction, help="flips and shifts (default: on)"
     )
+    add("cutout", int, "hide a square of this size of each training picture")
+    add("ema", float, "test and keep the average of the weights, with this decay")
+    recipe.add_argument(
+        "--flips", action=argparse.BooleanOptionalAction, help="test each picture mirrored, too"
+    )
     for name in ("mean", "std"):
         add(name, _channels, "of the input, one number or three", metavar="R[,G,B]")
     add("seed", int, "of weights, order, augmentation and dropout")

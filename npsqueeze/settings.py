@@ -22,6 +22,15 @@ class Settings:
     The defaults are the recipe of the README: SGD with Nesterov momentum and weight decay, the
     learning rate in one cycle, flips and shifted crops.
 
+    Attributes
+    ----------
+    cutout : int
+        Size of the square that each training picture loses; 0 for none.
+    ema : float
+        Decay of the average of the weights that is tested and kept; 0 for the weights themselves.
+    flips : bool
+        Whether a test picture's logits are the mean of its own and its mirror image's.
+
     Raises
     ------
     ValueError
@@ -39,6 +48,9 @@ class Settings:
     warmup: float | None = None
     label_smoothing: float = 0.0
     augment: bool = True
+    cutout: int = 0
+    ema: float = 0.0
+    flips: bool = False
     mean: Channels = CIFAR10_MEAN
     std: Channels = CIFAR10_STD
     seed: int = 0
@@ -51,14 +63,15 @@ class Settings:
             raise ValueError(f"engine: expected {' or '.join(ENGINES)}, got {self.engine!r}")
         if self.lr is None:
             self._set("lr", DEFAULT_LR[self.optimizer])
-        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
+        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("cutout", 0)):
             value = getattr(self, name)
             if not isinstance(value, Integral) or value < least:
                 raise ValueError(f"{name}: expected an int of at least {least}, got {value!r}")
             self._set(name, int(value))
         for name, below in (("lr", np.inf), ("momentum", 1), ("weight_decay", np.inf)):
             self._check_number(name, below)
-        self._check_number("label_smoothing", 1)
+        for name in ("label_smoothing", "ema"):
+            self._check_number(name, 1)
         if self.warmup is not None:
             self._check_number("warmup", 1)
         learning_rate(self.schedule, 0.0, 0, 1)  # knows the names

@@ -7,6 +7,7 @@ than the step, the arrays of model and optimiser, and the metrics so far.
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
 from npsqueeze.arrays import Array
+from npsqueeze.averaging import Average
 from npsqueeze.data import Dataset, batch_indices, batches_per_epoch, training_batch
 from npsqueeze.divergence import first_bad_array, first_bad_gradient, first_cause
 from npsqueeze.engine import Plan, compile  # noqa: A004 (as PyTorch calls it)
@@ -22,6 +24,7 @@ from npsqueeze.evaluation import Evaluation, check_dataset, evaluate
 from npsqueeze.interruption import stop_request
 from npsqueeze.layers import Dropout
 from npsqueeze.models import SqueezeNet
+from npsqueeze.optim import Optimizer
 from npsqueeze.runs import Run
 from npsqueeze.schedules import learning_rate
 from npsqueeze.settings import Settings
@@ -85,6 +88,7 @@ class Trainer:
         if settings.engine == "compiled":
             batch = min(settings.batch_size, len(train_set))
             self.network = compile(model, (batch, *train_set.images.shape[1:]))
+        self.average = Average(model, settings.ema) if settings.ema else None
         self.progress = Progress()
         self.saved_step: int | None = None
         self.steps_per_epoch = batches_per_epoch(len(train_set), settings.batch_size)
@@ -120,6 +124,8 @@ class Trainer:
                 return History(progress.rows, None)
         if evaluation is None:  # resumed after its end
             evaluation = self.evaluate()
+        if self.average:
+            self.model.load_state_dict(self.average.state)
         if run:
             try:
                 run.draw(progress.rows, evaluation.probabilities, self.test_set)
@@ -136,6 +142,7 @@ class Trainer:
             batch_size=settings.batch_size,
             seed=settings.seed,
             augmented=settings.augment,
+            cutout=settings.cutout,
             mean=settings.mean,
             std=settings.std,
         )
@@ -156,6 +163,8 @@ class Trainer:
             )
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if self.average:
+            self.average.update(progress.step)
         progress.step += 1
         progress.loss_sum += loss * len(labels)
         progress.correct += int((logits.argmax(axis=1) == labels).sum())
@@ -228,15 +237,28 @@ class Trainer:
         return f"the run is saved as of step {self.saved_step}: resume it with a smaller lr"
 
     def evaluate(self) -> Evaluation:
-        """Return how well the model does on the test pictures."""
+        """Return how well the model, or its average, does on the test pictures."""
         settings = self.settings
-        return evaluate(self.model, self.test_set, settings.mean, settings.std, settings.engine)
+        with self.average.applied() if self.average else nullcontext():
+            return evaluate(
+                self.model, self.test_set, settings.mean, settings.std, settings.engine,
+                settings.flips,
+            )  # fmt: skip
 
     def arrays(self) -> dict[str, Any]:
-        """Return the arrays of model and optimiser under distinct names."""
-        model = {f"model.{name}": array for name, array in self.model.state_dict().items()}
-        state = self.optimizer.state_dict().items()
-        return model | {f"optimizer.{name}": array for name, array in state}
+        """Return the arrays of model, average and optimiser under distinct names."""
+        states = {owner: module.state_dict() for owner, module in self._owners().items()}
+        if self.average:
+            states["model"] = dict(self.average.state)
+        return {
+            f"{owner}.{name}": array
+            for owner, state in states.items()
+            for name, array in state.items()
+        }
+
+    def _owners(self) -> dict[str, SqueezeNet | Optimizer]:
+        """Whose state is saved, by the name before it: "model" is always what is to be used."""
+        return {"live" if self.average else "model": self.model, "optimizer": self.optimizer}
 
     def restore(self, arrays: dict[str, Any], progress: dict[str, Any]) -> None:
         """Take over what a run has saved.
@@ -253,10 +275,15 @@ class Trainer:
                 f"expected one row of metrics for each of {epochs} epochs before step "
                 f"{saved.step} of {self.total_steps}, got {len(saved.rows)}"
             )
-        for owner, prefix in ((self.model, "model."), (self.optimizer, "optimizer.")):
-            owner.load_state_dict(
-                {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-            )
+        states: dict[str, dict[str, Array]] = {}
+        for name, array in arrays.items():
+            owner, _, rest = name.partition(".")
+            states.setdefault(owner, {})[rest] = array
+        if self.average:
+            self.model.load_state_dict(states.get("model", {}))
+            self.average.state = self.model.state_dict()
+        for owner, module in self._owners().items():
+            module.load_state_dict(states.get(owner, {}))
         self.progress, self.saved_step = saved, saved.step
 
     def _forget_earlier_use(self) -> None:

@@ -115,7 +115,7 @@ def test_the_recipe_of_the_pytorch_tutorial(capsys, tmp_path, data):
         "epochs": 2, "batch_size": 100, "optimizer": "sgd", "lr": 0.001, "momentum": 0.9,
         "nesterov": False, "weight_decay": 0.0, "schedule": "constant", "warmup": None,
         "label_smoothing": 0.0, "augment": False, "mean": 0.5, "std": 0.5, "seed": 3,
-        "engine": "compiled",
+        "engine": "compiled", "cutout": 0, "ema": 0.0, "flips": False,
     }  # fmt: skip
     assert metadata["settings"] == expected
     network = {name: metadata["model"][name] for name in ("bypass", "dropout", "seed", "init")}

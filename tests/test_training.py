@@ -30,7 +30,10 @@ SETTINGS = {"epochs": 3, "batch_size": 10, "lr": 0.05, "seed": 3}  # four steps 
 RECIPES = {
     f"{optimizer} on {engine}": {"optimizer": optimizer, "engine": engine} | others
     for engine in ("compiled", "layers")
-    for optimizer, others in (("sgd", {}), ("adamw", {"label_smoothing": 0.1}))
+    for optimizer, others in (
+        ("sgd", {"cutout": 4, "ema": 0.9, "flips": True}),
+        ("adamw", {"label_smoothing": 0.1}),
+    )
 }
 PICTURES = embedded_pictures(40)
 TEST_PICTURES = embedded_pictures(20)
@@ -123,12 +126,27 @@ def test_same_seed_same_bits_whatever_the_threads():
     "change",
     [{"seed": 4}, {"lr": 0.06}, {"momentum": 0.8}, {"nesterov": False}, {"weight_decay": 0.1},
      {"schedule": "linear"}, {"warmup": 0.5}, {"label_smoothing": 0.1}, {"augment": False},
-     {"mean": 0.5}, {"std": 0.5}, {"batch_size": 20}, {"optimizer": "adamw"}],
+     {"mean": 0.5}, {"std": 0.5}, {"batch_size": 20}, {"optimizer": "adamw"}, {"cutout": 5},
+     {"ema": 0.5}],
     ids=str,
 )  # fmt: skip
 def test_every_setting_matters(change):
     plain, changed = (train(**({"epochs": 1} | options))[0] for options in ({}, change))
     assert digest(plain) != digest(changed)
+
+
+def test_the_average_is_what_is_tested_and_kept(tmp_path, no_pictures):
+    model, history = train(run=tmp_path / "run", ema=0.7)
+    kept, _ = nps.load_model(tmp_path / "run" / "last.npz")
+    assert digest(kept) == digest(model)
+    result = nps.evaluate(model, TEST_PICTURES)
+    assert result.loss == history.evaluation.loss
+    arrays, _ = load_checkpoint(tmp_path / "run" / "last.npz")
+    live = {name: array for name, array in arrays.items() if name.startswith("live.")}
+    plain, _ = train()
+    for name, array in plain.state_dict().items():  # the average changes nothing of the training
+        np.testing.assert_array_equal(live[f"live.{name}"], array)
+    assert digest(plain) != digest(model)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -399,7 +417,7 @@ def test_an_epoch_that_is_told_is_saved(tmp_path, no_pictures):
         ("epochs", 0), ("epochs", 1.5), ("batch_size", 0), ("optimizer", "adam"), ("lr", -1.0),
         ("lr", float("nan")), ("momentum", 1.0), ("weight_decay", -1.0), ("schedule", "none"),
         ("warmup", 1.0), ("label_smoothing", 1.0), ("label_smoothing", -0.1), ("std", 0.0),
-        ("mean", (0.5, 0.5)), ("seed", -1), ("seed", 0.5),
+        ("cutout", -1), ("ema", 1.0), ("mean", (0.5, 0.5)), ("seed", -1), ("seed", 0.5),
     ],
 )  # fmt: skip
 def test_settings_out_of_range(tmp_path, name, value):

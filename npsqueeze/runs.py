@@ -17,6 +17,7 @@ from npsqueeze.data import Dataset, normalize
 from npsqueeze.errors import CheckpointError
 from npsqueeze.files import atomic_write
 from npsqueeze.models import SqueezeNet, squeezenet
+from npsqueeze.state_shapes import check_state
 
 
 class Run:
@@ -161,12 +162,13 @@ def load_model(path: str | Path) -> tuple[SqueezeNet, dict[str, Any]]:
     arrays, metadata = load_checkpoint(path)
     try:
         config = metadata["model"]
-        model = squeezenet(**config)
         weights = {
             name.removeprefix("model."): array
             for name, array in arrays.items()
             if name.startswith("model.")
         }
+        check_state(weights, config)
+        model = squeezenet(**config)
         model.load_state_dict(weights)
         if len(metadata["classes"]) != config["num_classes"]:
             raise ValueError("classes: expected one name for each class")

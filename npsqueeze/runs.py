@@ -148,6 +148,24 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise CheckpointError(f"{folder / 'last.npz'}: holds no training ({error})") from error
 
 
+def find_weights(weights: str | None) -> Path:
+    """Return the path `weights`, or if it is None, the last checkpoint of the newest run.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no run.
+    """
+    if weights is not None:
+        return Path(weights)
+    found = sorted(Path("runs").glob("*/last.npz"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise CheckpointError(
+            "no trained network in runs/: run `npsqueeze train`, or name one with --weights FILE"
+        )
+    return found[-1]
+
+
 def load_model(path: str | Path) -> tuple[SqueezeNet, dict[str, Any]]:
     """Return the network of a checkpoint, in inference mode, and the checkpoint's metadata.
 

@@ -11,6 +11,7 @@ from npsqueeze.arrays import Array
 from npsqueeze.data.pictures import open_picture
 
 ORDERS = ("RGB", "BGR")
+LARGEST_SIZE = 4096  # a file that asks for more means to fill the memory
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,10 @@ class Preprocessing:
         """Raise ValueError, naming the attribute, if one is not as stated."""
         for name in ("size", "resize"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}: expected an int of at least 1, got {value!r}")
+            if not isinstance(value, int) or not 1 <= value <= LARGEST_SIZE:
+                raise ValueError(
+                    f"{name}: expected an int of at least 1, at most {LARGEST_SIZE}, got {value!r}"
+                )
         if self.resize < self.size:
             raise ValueError(f"resize: expected at least the size {self.size}, got {self.resize}")
         if self.order not in ORDERS:
@@ -57,6 +60,23 @@ class Preprocessing:
             )
         if min(self.std) <= 0:
             raise ValueError(f"std: expected values above 0, got {self.std}")
+
+    def __str__(self) -> str:
+        """Return the steps in words, with the numbers."""
+        if self.warped:
+            shape = f"warped to {self.resize}x{self.resize}"
+        else:
+            shape = f"short side to {self.resize}"
+        cut = (
+            f", cut to {self.size}x{self.size}"
+            if self.size < self.resize or not self.warped
+            else ""
+        )
+        scale = "/255" if self.scale == 1 / 255 else f"·{self.scale:g}" if self.scale != 1 else ""
+        mean, std = (
+            " ".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std)
+        )
+        return f"{shape}{cut}, {self.order}{scale}, minus {mean}, by {std}"
 
     def read(self, path: str | Path) -> Array:
         """Return a picture as the input of the network, float32 (3, size, size).

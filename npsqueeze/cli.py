@@ -163,7 +163,7 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preprocessing",
         choices=SOURCES,
-        help="how the network was trained to see a picture (default: as the file says, or its kind)",
+        help="how the network was trained to see a picture (default: as the file or its kind says)",
     )
     parser.add_argument("--top", type=int, help="how many classes to show (default: 5)")
 

@@ -31,8 +31,10 @@ def predict(
     """Print the most probable classes of each picture as bars."""
     if top < 1:
         raise ValueError(f"--top: expected at least 1, got {top}")
-    is_published = weights in PUBLISHED and not Path(weights).exists()
-    path = fetched_weights(weights) if is_published else find_weights(weights)
+    if weights in PUBLISHED and not Path(weights).exists():
+        path = fetched_weights(weights)
+    else:
+        path = find_weights(weights)
     pretrained = load_pretrained(path, SOURCES[preprocessing] if preprocessing else None)
     way, config = pretrained.preprocessing, pretrained.model.config
     names = pretrained.classes or tuple(map(str, range(config["num_classes"])))

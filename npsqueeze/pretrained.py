@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from npsqueeze.checkpoint import HEADER
 from npsqueeze.compression.deep_compression import read_deep_compression, stored_counts
 from npsqueeze.data import CIFAR10_MEAN, CIFAR10_STD, SOURCES, Preprocessing
 from npsqueeze.errors import CheckpointError
+from npsqueeze.interop.extra import needs_extra
 from npsqueeze.interop.inference import infer_metaparameters
 from npsqueeze.interop.names import from_caffe, has_caffe_names
 from npsqueeze.interop.safetensors import CLASSES, NETWORK, PREPROCESSING, read_safetensors
@@ -91,7 +92,7 @@ def load_pretrained(
     if head.startswith(b"\x08"):  # the first field of an ONNX model, its format's version
         return _of_onnx(path, preprocessing)
     raise CheckpointError(
-        f"{path}: expected weights as .npz, .safetensors, ONNX or Deep Compression, got none of them"
+        f"{path}: expected weights as .npz, .safetensors, ONNX or Deep Compression, got neither"
     )
 
 
@@ -116,9 +117,10 @@ def _of_checkpoint(path: Path, preprocessing: Preprocessing | None) -> Pretraine
 
 def _of_onnx(path: Path, preprocessing: Preprocessing | None) -> Pretrained:
     """ONNX: the one place that knows of its reader."""
-    from dataclasses import replace
-
-    from npsqueeze.interop.onnx import load_pretrained as load_onnx
+    with needs_extra("onnx"):
+        from npsqueeze.interop.onnx import (  # type: ignore[import-not-found, unused-ignore]
+            load_pretrained as load_onnx,
+        )
 
     pretrained: Pretrained = load_onnx(path)
     return pretrained if preprocessing is None else replace(pretrained, preprocessing=preprocessing)

@@ -126,6 +126,6 @@ def _download(published: Published) -> bytes:
             )
         except (OSError, ValueError) as error:  # no connection, cut off; another checksum
             raise CheckpointError(
-                f"{published.url}: the download failed ({error}); `--from FILE` takes a copy at hand"
+                f"{published.url}: the download failed ({error}); --from FILE takes a copy"
             ) from error
         return Path(file).read_bytes()

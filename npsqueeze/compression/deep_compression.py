@@ -40,8 +40,8 @@ def read_deep_compression(path: str | os.PathLike[str]) -> dict[str, Array]:
         position[j] = (gap[0] + 1) + … + (gap[j] + 1) - 1
         weight[position[j]] = codebook[code[j]]
 
-    Four bits cannot say a gap above 15. Where 16 or more weights in a row are pruned, one of them is
-    stored as a filler: gap 15, code 0, after which counting starts anew.
+    Four bits cannot say a gap above 15. Where 16 or more weights in a row are pruned, one of them
+    is stored as a filler: gap 15, code 0, after which counting starts anew.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def read_deep_compression(path: str | os.PathLike[str]) -> dict[str, Array]:
     Han, Mao, Dally, "Deep Compression: Compressing Deep Neural Networks with Pruning, Trained
     Quantization and Huffman Coding", 2016 (the published file leaves out the Huffman coding).
     """
-    content = _read(Path(path))
+    content, counts = _read(Path(path))
     at = TABLE_BYTES
 
     def take(dtype: str, count: int) -> Array:
@@ -73,7 +73,7 @@ def read_deep_compression(path: str | os.PathLike[str]) -> dict[str, Array]:
         return values
 
     state = {}
-    for layer, size, count in zip(LAYERS, SIZES, stored_counts(content), strict=True):
+    for layer, size, count in zip(LAYERS, SIZES, counts, strict=True):
         weight, bias = f"{layer}.weight", f"{layer}.bias"
         codebook = take("<f4", CODES)
         state[bias] = take("<f4", SHAPES[bias][0]).astype(np.float32)
@@ -103,15 +103,15 @@ def stored_counts(content: bytes) -> Array | None:
     return counts if (counts > 0).all() and (counts <= SIZES).all() else None
 
 
-def _read(path: Path) -> bytes:
-    """Return the content of the file, whose size must be the one that its counts imply."""
+def _read(path: Path) -> tuple[bytes, Array]:
+    """Return the content of the file, of the size that its counts imply, and these."""
     try:
         with path.open("rb") as file:
             table = file.read(TABLE_BYTES)
             counts = stored_counts(table)
             if counts is None:
                 raise CheckpointError(
-                    f"{path}: expected Deep Compression's counts of {len(LAYERS)} layers, got others"
+                    f"{path}: expected Deep Compression's counts for {len(LAYERS)} layers first"
                 )
             fixed = TABLE_BYTES + 4 * (CODES * len(LAYERS) + BIASES)
             expected = fixed + int((counts + (counts + 1) // 2).sum())
@@ -121,4 +121,4 @@ def _read(path: Path) -> bytes:
     if len(content) != expected:
         found = "more" if len(content) > expected else f"{len(content):,}"
         raise CheckpointError(f"{path}: expected {expected:,} bytes by its counts, got {found}")
-    return content
+    return content, counts

@@ -52,31 +52,26 @@ class Preprocessing:
             raise ValueError(f"resize: expected at least the size {self.size}, got {self.resize}")
         if self.order not in ORDERS:
             raise ValueError(f"order: expected one of {', '.join(ORDERS)}, got {self.order!r}")
-        numbers = np.array([*self.mean, *self.std, self.scale], float)
+        with np.errstate(over="ignore"):
+            numbers = np.array([*self.mean, *self.std, self.scale], np.float32)
         if len(self.mean) != 3 or len(self.std) != 3 or not np.isfinite(numbers).all():
             raise ValueError(
                 f"mean, std, scale: expected three, three and one finite number, got {self.mean}, "
                 f"{self.std}, {self.scale}"
             )
-        if min(self.std) <= 0:
+        if numbers[3:6].min() <= 0:
             raise ValueError(f"std: expected values above 0, got {self.std}")
 
     def __str__(self) -> str:
         """Return the steps in words, with the numbers."""
-        if self.warped:
-            shape = f"warped to {self.resize}x{self.resize}"
-        else:
-            shape = f"short side to {self.resize}"
-        cut = (
-            f", cut to {self.size}x{self.size}"
-            if self.size < self.resize or not self.warped
-            else ""
-        )
-        scale = "/255" if self.scale == 1 / 255 else f"·{self.scale:g}" if self.scale != 1 else ""
+        sides = f"both sides to {self.resize}" if self.warped else f"short side to {self.resize}"
+        scale = "/255" if self.scale == 1 / 255 else f"·{self.scale:g}"
         mean, std = (
             " ".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std)
         )
-        return f"{shape}{cut}, {self.order}{scale}, minus {mean}, by {std}"
+        return (
+            f"{sides}, cut to {self.size}x{self.size}, {self.order}{scale}, minus {mean}, by {std}"
+        )
 
     def read(self, path: str | Path) -> Array:
         """Return a picture as the input of the network, float32 (3, size, size).

@@ -7,7 +7,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-from npsqueeze.metaparameters import FIRE_MODULES, VERSIONS, complete, scaled
+from npsqueeze.metaparameters import FIRE_MODULES, VERSIONS, complete
 from npsqueeze.module import Shape
 
 CIFAR_CLASSES = 10

@@ -39,9 +39,7 @@ def to_caffe(state: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def caffe_names(version: str) -> dict[str, str]:
-    """Return our name for each of Caffe's: for ``fire2/squeeze1x1.weight``,
-    ``features.3.squeeze.weight``.
-    """
+    """Return our name for each of Caffe's, such as features.0.bias for conv1.bias."""
     pool_after = VERSIONS[version]["pool_after"]
     layers = {"conv1": "features.0"}
     for i in range(FIRE_MODULES):

@@ -1,5 +1,6 @@
 """Names and shapes tell the network, as far as they can."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 import npsqueeze as nps
 from npsqueeze.interop.inference import _factor, infer_metaparameters
 from npsqueeze.metaparameters import VERSIONS
-from npsqueeze.state_shapes import state_shapes
+from npsqueeze.state_shapes import check_state, state_shapes
 
 INVISIBLE = ("seed", "dropout", "init")
 
@@ -71,41 +72,47 @@ def test_every_width_is_found(width):
 
 
 def test_the_simplest_factor():
-    assert _factor("a", [(128, 16), (256, 32)], 0.125) == 0.125
-    assert _factor("a", [(10, 3), (100, 33)], 0.5) == 1 / 3
-    assert _factor("a", [(4, 8)], 0.5) == 2
-    assert _factor("a", [(4, 1)], 0.001) == 0.001  # never fewer than one filter
-    with pytest.raises(
-        ValueError, match="a: expected one factor .* got 5 of 10, 90 of 100 filters"
-    ):
-        _factor("a", [(10, 5), (100, 90)], 0.5)
+    assert _factor("a", [(128, 16), (256, 32)], 0.125) == {"a": 0.125}
+    assert _factor("a", [(10, 3), (100, 33)], 0.5) == {"a": 1 / 3}
+    assert _factor("a", [(4, 8)], 0.5) == {"a": 2.0}
+    assert _factor("a", [(4, 1)], 0.001) == {"a": 0.001}  # never fewer than one filter
+    assert _factor("a", [(10, 5), (100, 90)], 0.5) == {}
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"features.0.weight": None}, "features.0.weight: expected among the weights"),
-        ({"features.0.weight": (64, 3, 5, 5)}, "filters of 7x7 or 3x3, got 5x5"),
+        ({"features.0.weight": (64, 3, 5, 5)}, "filters of 7x7 or 3x3, got shape .*5, 5"),
         ({"features.0.weight": (64, 3, 3)}, "features.0.weight: expected 4 dimensions"),
         ({"features.0.weight": (0, 3, 3, 3)}, "features.0.weight: expected 4 dimensions, none of"),
+        ({"features.0.weight": (64, 1, 3, 3)}, r"features.0.weight'\]: expected .*, got \(64, 1,"),
         ({"classifier.1.weight": (64,)}, "classifier.1.weight: expected 4 dimensions"),
-        ({"features.4.squeeze.weight": None}, "expected 8 Fire modules, got 7"),
-        ({"features.4.expand3x3.weight": None}, r"expected kernel sizes \[1, 3\] .* got \[1\]"),
-        ({"features.4.expand5x5.weight": (1, 1, 5, 5)}, r"got \[1, 3, 5\] in one"),
-        ({"features.4.squeeze.weight": (99, 128, 1, 1)}, "squeeze: expected one factor"),
-        ({"features.4.expand1x1.weight": (9, 16, 1, 1)}, "expand: expected one factor"),
+        ({"classifier.1.bias": (9,)}, r"'classifier.1.bias'\]: expected shape \(1000,\), got"),
+        ({"features.4.squeeze.weight": None}, "missing: features.4.squeeze.weight; unknown: none"),
+        ({"features.4.expand3x3.weight": None}, "missing: features.4.expand3x3.weight"),
+        ({"features.4.expand5x5.weight": (1, 1, 5, 5)}, "unknown: features.4.expand5x5.weight"),
+        ({"features.4.expand2x2.weight": (1, 1, 2, 2)}, "unknown: features.4.expand2x2.weight"),
+        ({"features.4.squeeze.weight": (99, 128, 1, 1)}, r"4.squeeze.weight'\]: .* got \(99, 128"),
+        ({"features.4.squeeze.weight": (0, 128, 1, 1)}, r"4.squeeze.weight'\]: .* got \(0, 128"),
+        ({"features.4.squeeze.weight": ()}, r"4.squeeze.weight'\]: .* got \(\)"),
+        ({"features.4.expand1x1.weight": ()}, r"4.expand1x1.weight'\]: .* got \(\)"),
+        ({"features.4.expand1x1.weight": (9, 16, 1, 1)}, r"4.expand1x1.weight'\]: .* got \(9, 16"),
     ],
 )
 def test_what_does_not_fit_is_named(change, message):
     shapes = shapes_of("1.1") | change
     shapes = {name: shape for name, shape in shapes.items() if shape is not None}
+    state = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
     with pytest.raises(ValueError, match=message):
-        infer_metaparameters(shapes)
+        check_state(state, infer_metaparameters(shapes))
 
 
 def test_fire_modules_too_far_apart():
     shapes = {
-        name.replace("features.12.", "features.20."): s for name, s in shapes_of("1.1").items()
+        name.replace("features.12.", "features.20."): shape
+        for name, shape in shapes_of("1.1").items()
     }
-    with pytest.raises(ValueError, match="one or two numbers after the last"):
-        infer_metaparameters(shapes)
+    state = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
+    with pytest.raises(ValueError, match=r"missing: features.12.* unknown: features.20."):
+        check_state(state, infer_metaparameters(shapes))

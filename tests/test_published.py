@@ -1,6 +1,8 @@
 """Published weights: verified, whole or not at all; the network is played by a local server."""
 
 import hashlib
+import http.server
+import threading
 
 import pytest
 
@@ -77,24 +79,45 @@ def test_places_that_cannot_be(content, tmp_path):
         fetch_weights(NAME, tmp_path / "copy")
 
 
-def test_a_download(content, tmp_path, monkeypatch):
-    def serve(body):
-        server.body = body
+@pytest.fixture
+def serve(content, monkeypatch):
+    """Start a local server that sends one body, whatever is asked for."""
+    servers = []
 
-    server = local_server(monkeypatch)
+    def start(body):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments):
+                pass
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        servers.append(server)
+        url = f"http://127.0.0.1:{server.server_port}/a.net"
+        monkeypatch.setitem(PUBLISHED, NAME, PUBLISHED[NAME]._replace(url=url))
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_download(content, serve):
     serve(content)
     assert fetch_weights(NAME).read_bytes() == content
-    server.shutdown()
 
 
 @pytest.mark.parametrize("body", [b"other", b""])
-def test_a_download_of_something_else(content, tmp_path, monkeypatch, body):
-    server = local_server(monkeypatch)
-    server.body = body
-    with pytest.raises(CheckpointError, match="the download failed .*--from FILE takes a copy"):
+def test_a_download_of_something_else(serve, tmp_path, body):
+    serve(body)
+    with pytest.raises(CheckpointError, match=r"the download failed .*--from FILE takes a copy"):
         fetch_weights(NAME)
     assert left_behind(tmp_path) == []
-    server.shutdown()
 
 
 def test_no_connection(content, tmp_path):

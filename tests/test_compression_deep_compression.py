@@ -1,4 +1,4 @@
-"""The decoder against an encoder that goes entry by entry, against the real file, against damage."""
+"""The decoder against an encoder that goes entry by entry, the real file, and damage."""
 
 import re
 import struct

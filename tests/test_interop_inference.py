@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import npsqueeze as nps
 from npsqueeze.interop.inference import _factor, infer_metaparameters
 from npsqueeze.metaparameters import VERSIONS
 from npsqueeze.state_shapes import check_state, state_shapes

@@ -36,10 +36,10 @@ def test_the_published_names_are_known():
 
 def test_what_cannot_be_translated_is_named():
     state = to_caffe(nps.squeezenet("1.1", seed=0).state_dict())
-    with pytest.raises(ValueError, match="conv1.weight: expected the first convolution"):
+    with pytest.raises(ValueError, match=r"conv1.weight: expected the first convolution"):
         from_caffe({})
-    with pytest.raises(ValueError, match="fire10/squeeze1x1.weight: expected a name"):
+    with pytest.raises(ValueError, match=r"fire10/squeeze1x1.weight: expected a name"):
         from_caffe(state | {"fire10/squeeze1x1.weight": np.ones(1)})
     other = nps.squeezenet("1.1", seed=0, batch_norm=True, num_classes=2)
-    with pytest.raises(ValueError, match="features.0_norm.bias: expected a name"):
+    with pytest.raises(ValueError, match=r"features.0_norm.bias: expected a name"):
         to_caffe(other.state_dict())

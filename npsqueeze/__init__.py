@@ -6,6 +6,7 @@ logits = model.forward(x)
 """
 
 from npsqueeze import (
+    compression,
     data,
     explaining,
     functional,
@@ -23,6 +24,7 @@ from npsqueeze.evaluation import evaluate
 from npsqueeze.gradient_check import gradcheck, gradcheck_directional, gradcheck_model
 from npsqueeze.kernels import get_num_threads, set_num_threads
 from npsqueeze.models import SqueezeNet, squeezenet
+from npsqueeze.pretrained import Pretrained, load_pretrained
 from npsqueeze.runs import load_model
 from npsqueeze.summary import summary
 from npsqueeze.training import train
@@ -33,10 +35,12 @@ __all__ = [
     "DataError",
     "GradientError",
     "Plan",
+    "Pretrained",
     "SqueezeNet",
     "TrainingError",
     "__version__",
     "compile",
+    "compression",
     "data",
     "evaluate",
     "explaining",
@@ -50,6 +54,7 @@ __all__ = [
     "inspection",
     "layers",
     "load_model",
+    "load_pretrained",
     "optim",
     "reference",
     "schedules",

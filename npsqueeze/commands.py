@@ -12,26 +12,23 @@ from typing import Any
 import numpy as np
 
 from npsqueeze import comparison, kernels, plots
-from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
 from npsqueeze.data import (
     Dataset,
-    Preprocessing,
     fetch_cifar10,
     find_data,
     load_cifar10,
-    normalize,
-    read_picture,
 )
 from npsqueeze.design_space import family_table
-from npsqueeze.engine import compile  # noqa: A004 (as PyTorch calls it)
-from npsqueeze.errors import CheckpointError, GradientError, TrainingError
+from npsqueeze.errors import GradientError, TrainingError
 from npsqueeze.evaluation import accuracy_line
 from npsqueeze.evaluation import evaluate as evaluate_model
 from npsqueeze.gradient_suite import check_all_operations, check_networks
 from npsqueeze.inspection import inspection_table
-from npsqueeze.looking import FIGURES, draw_explanations, draw_inspection
-from npsqueeze.models import SqueezeNet, squeezenet
-from npsqueeze.runs import load_model, read_run
+from npsqueeze.looking import FIGURES, draw_inspection
+from npsqueeze.models import squeezenet
+from npsqueeze.prediction import pretrained_network
+from npsqueeze.published import fetch_weights
+from npsqueeze.runs import find_weights, load_model, read_run
 from npsqueeze.settings import Settings
 from npsqueeze.summary import summary as summary_table
 from npsqueeze.training import train as train_model
@@ -100,7 +97,7 @@ def evaluate(
     weights: str | None = None, data: str | None = None, threads: int | None = None
 ) -> None:
     """Print the loss and the accuracy of a checkpoint."""
-    path = _find_weights(weights)
+    path = find_weights(weights)
     net, metadata = load_model(path)
     _, test_set = _load_data(data)
     print(f"network of {path}")
@@ -111,38 +108,6 @@ def evaluate(
     print(accuracy_line(evaluation.accuracy, len(test_set)))
 
 
-def predict(
-    pictures: list[str], weights: str | None = None, top: int = 5, explain: str | None = None
-) -> None:
-    """Print the most probable classes of each picture as bars, and draw what speaks for the first.
-
-    `explain` is the file of that drawing.
-    """
-    if top < 1:
-        raise ValueError(f"--top: expected at least 1, got {top}")
-    if explain is not None and not Path(explain).parent.is_dir():
-        raise ValueError(f"--explain: expected a file in a folder that is there, got {explain}")
-    net, metadata = load_model(_find_weights(weights))
-    settings, classes = metadata["settings"], metadata["classes"]
-    images = [read_picture(path, metadata["image_size"]) for path in pictures]
-    x = normalize(np.stack(images), settings["mean"], settings["std"])
-    logits = compile(net.eval(), x.shape, training=False).forward(x)
-    for path, probabilities in zip(pictures, F.softmax(logits), strict=True):
-        print(path)
-        width = max(map(len, classes))
-        for label in np.argsort(-probabilities, kind="stable")[:top]:
-            share = float(probabilities[label])
-            print(f"  {classes[label]:{width}}  {100 * share:5.1f} %  {'█' * round(40 * share)}")
-    if explain is not None:
-        labels, shares = logits.argmax(axis=1), F.softmax(logits).max(axis=1)
-        titles = [
-            f"{classes[label].split(',')[0]} {100 * share:.1f} %"
-            for label, share in zip(labels, shares, strict=True)
-        ]
-        draw_explanations(net, x, np.stack(images), labels, titles, explain)
-        print(f"where the network looks for it: {explain}")
-
-
 def inspect(
     weights: str | None = None,
     pictures: list[str] | None = None,
@@ -150,8 +115,8 @@ def inspect(
     out: str = "inspection",
 ) -> None:
     """Draw what is inside a network, and print a table of its weights and dead units."""
-    path = _find_weights(weights)
-    net, preprocessing = _read_network(path)
+    path, pretrained = pretrained_network(weights)
+    net, preprocessing = pretrained.model, pretrained.preprocessing
     if pictures is not None:
         images = np.stack([preprocessing.pixels(picture) for picture in pictures])
     else:
@@ -266,6 +231,11 @@ def fetch(folder: str | None = None, source: str | None = None) -> None:
     print(f"{fetch_cifar10(folder, source)}: all of CIFAR-10, every file as published")
 
 
+def fetch_published(name: str, source: str | None = None) -> None:
+    """Get published weights, and tell where they are."""
+    print(f"{fetch_weights(name, source)}: {name}, as published")
+
+
 def _load_data(
     data: str | None, subset: int | None = None, seed: int = 0
 ) -> tuple[Dataset, Dataset]:
@@ -279,24 +249,6 @@ def _load_data(
         flush=True,
     )
     return train_set, test_set
-
-
-def _read_network(path: Path) -> tuple[SqueezeNet, Preprocessing]:
-    net, metadata = load_model(path)
-    settings, size = metadata["settings"], metadata["image_size"]
-    mean, std = (tuple(np.broadcast_to(settings[name], 3).tolist()) for name in ("mean", "std"))
-    return net, Preprocessing(size, size, mean, std)
-
-
-def _find_weights(weights: str | None) -> Path:
-    if weights is not None:
-        return Path(weights)
-    found = sorted(Path("runs").glob("*/last.npz"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise CheckpointError(
-            "no trained network in runs/: run `npsqueeze train`, or name one with --weights FILE"
-        )
-    return found[-1]
 
 
 def _set_threads(threads: int | None) -> None:

@@ -1,0 +1,5 @@
+"""Files that other libraries write and read."""
+
+from npsqueeze.interop import onnx
+
+__all__ = ["onnx"]

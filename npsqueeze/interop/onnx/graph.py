@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from npsqueeze.arrays import Array
-from npsqueeze.layers import Module, Parameter
+from npsqueeze.layers import BatchNorm2d, Conv2d, Linear, Module, Parameter
 from npsqueeze.module import Shape
 
 LARGEST_VALUE = 1 << 30
@@ -128,8 +128,9 @@ class Graph(Module):
         for node in self.nodes:
             inputs = [shapes[name] for name in node.inputs]
             try:
+                _check_channels(node.layer, *inputs)
                 shapes[node.output] = result = node.layer.output_shape(*inputs)
-            except (ValueError, IndexError) as error:
+            except (ValueError, TypeError, IndexError) as error:
                 raise ValueError(f"{node.output}: {error} (inputs {_listed(inputs)})") from error
             if math.prod(result) > LARGEST_VALUE:
                 raise ValueError(
@@ -149,6 +150,20 @@ class Graph(Module):
             for node in self.nodes
             if isinstance(node.layer, Module)
         )
+
+
+def _check_channels(layer: Module | Combination, shape: Shape, *_: Shape) -> None:
+    """Raise ValueError unless an input has as many channels as the layer's weights expect."""
+    for module in layer.modules() if isinstance(layer, Module) else ():
+        expected = shape[1]
+        if isinstance(module, Conv2d):
+            expected = module.weight.data.shape[1] * module.groups
+        elif isinstance(module, Linear):
+            expected = module.weight.data.shape[1]
+        elif isinstance(module, BatchNorm2d):
+            expected = len(module.weight.data)
+        if shape[1] != expected:
+            raise ValueError(f"expected {expected} channels, got {shape[1]}")
 
 
 def _listed(shapes: Sequence[Shape]) -> str:

@@ -25,17 +25,16 @@ class Operation:
     Raises
     ------
     ValueError
-        If an attribute cannot be read or comes twice, or there is not exactly one output.
+        If an attribute cannot be read or comes twice.
     """
 
     def __init__(self, node: Any, opset: int, constants: Mapping[str, Array]) -> None:
         from onnx.helper import get_attribute_value
 
         self.kind, self.opset, self.constants = node.op_type, opset, constants
-        self.inputs, outputs = list(node.input), list(node.output)
+        self.inputs, self.output = list(node.input), node.output[0]
         while self.inputs and not self.inputs[-1]:  # an input that is left out
             self.inputs.pop()
-        self.outputs = outputs
         self.attributes = {proto.name: get_attribute_value(proto) for proto in node.attribute}
         if len(self.attributes) < len(node.attribute):
             raise ValueError("an attribute comes twice")

@@ -89,6 +89,7 @@ def batch_normalization(operation: Operation) -> Module:
     _check(operation.integer("training_mode", 0) == 0, "training_mode: expected 0")
     momentum, eps = operation.number("momentum", 0.9), operation.number("epsilon", 1e-5)
     _check((arrays[3] + eps > 0).all(), "expected variances above 0")
+    _check(0 <= momentum <= 1, f"momentum: expected a share, got {momentum}")
     # momentum and epsilon are float32 in the file: 0.1 would come back as 0.10000000149
     layer = BatchNorm2d(1, round(1 - momentum, 6), float(f"{eps:.6g}"))
     layer.weight, layer.bias = _parameter(arrays[0]), _parameter(arrays[1])
@@ -148,11 +149,17 @@ def add(operation: Operation) -> Combination:
     return Add(operation.integer("axis", 0) if "axis" in operation.attributes else None)
 
 
+def concat(operation: Operation) -> Combination:
+    """Return a concatenation; the axis was 1 unless given before opset 4."""
+    _check("axis" in operation.attributes or operation.opset < 4, "axis: expected one, got none")
+    return Concat(operation.integer("axis", 1))
+
+
 OPERATORS: dict[str, Callable[[Operation], Module | Combination]] = {
     "Add": add,
     "AveragePool": average_pool,
     "BatchNormalization": batch_normalization,
-    "Concat": lambda operation: Concat(operation.integer("axis", 1)),
+    "Concat": concat,
     "Conv": conv,
     "Dropout": dropout,
     "Flatten": lambda operation: Flatten(operation.integer("axis", 1)),

@@ -2,7 +2,6 @@
 
 import json
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from npsqueeze.data.preprocessing import Preprocessing
@@ -10,7 +9,7 @@ from npsqueeze.errors import CheckpointError
 from npsqueeze.interop.onnx.graph import Graph
 from npsqueeze.interop.onnx.matching import find_squeezenet
 from npsqueeze.interop.onnx.reading import Contents, read
-from npsqueeze.module import Module
+from npsqueeze.module import Module, Shape
 
 if TYPE_CHECKING:
     from npsqueeze.pretrained import Pretrained
@@ -55,13 +54,10 @@ def load_pretrained(path: str | os.PathLike[str]) -> "Pretrained":
 
     contents = read(path)
     try:
-        model = _model(contents)
-        preprocessing = _remark(contents, PREPROCESSING)
-        classes = _remark(contents, CLASSES)
         return Pretrained(
-            model,
-            None if preprocessing is None else Preprocessing.from_dict(preprocessing),
-            None if classes is None else _class_names(classes, contents),
+            _model(contents),
+            _preprocessing(contents),
+            _classes(contents),
             f"ONNX file {os.fspath(path)}",
         )
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
@@ -70,21 +66,43 @@ def load_pretrained(path: str | os.PathLike[str]) -> "Pretrained":
 
 def _model(contents: Contents) -> Module:
     """Return the SqueezeNet in the file or, if there is none, its graph."""
+    shape = _input_shape(contents)
+    found = shape and find_squeezenet(contents.graph, shape, _remark(contents, CONFIG))
+    return found or contents.graph
+
+
+def _preprocessing(contents: Contents) -> Preprocessing | None:
+    attributes, shape = _remark(contents, PREPROCESSING), _input_shape(contents)
+    if attributes is None:
+        return None
+    preprocessing = Preprocessing.from_dict(attributes)
+    if shape is not None and shape[2:] != (preprocessing.size, preprocessing.size):
+        raise ValueError(f"preprocessing: expected pictures of {shape[2:]}, got {preprocessing.size}")
+    return preprocessing
+
+
+def _classes(contents: Contents) -> tuple[str, ...] | None:
+    names, shape = _remark(contents, CLASSES), _input_shape(contents)
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("classes: expected a list of names")
+    outputs = len(names) if shape is None else contents.graph.output_shape(shape)[1]
+    if len(names) != outputs:
+        raise ValueError(f"classes: expected {outputs} names, got {len(names)}")
+    return tuple(names)
+
+
+def _input_shape(contents: Contents) -> Shape | None:
+    """Return the shape of a batch of images, or None if the file leaves their size open."""
     shape = contents.input_shape
     if shape is None or len(shape) != 4 or None in shape[1:]:
-        return contents.graph
-    batch, *size = (2 if side is None else side for side in shape)  # of two, none is got by chance
-    found = find_squeezenet(contents.graph, (batch, *size), _remark(contents, CONFIG))
-    return contents.graph if found is None else found
+        return None
+    # Where any batch will do it is one of two: images that got mixed up would show.
+    return tuple(2 if size is None else size for size in shape)
 
 
 def _remark(contents: Contents, key: str) -> Any:
     """Return what the file says about something, or None."""
     text = contents.metadata.get(key)
     return None if text is None else json.loads(text)
-
-
-def _class_names(names: Any, contents: Contents) -> tuple[str, ...]:
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError("classes: expected a list of names")
-    return tuple(names)

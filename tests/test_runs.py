@@ -182,7 +182,9 @@ def test_a_checkpoint_of_another_architecture(run):
     ("change", "message"),
     [
         ({"model": None}, "NoneType"),
-        ({"model": {"version": "cifar"}}, "missing: features.0.bias"),
+        ({"model": {"version": "cifar"}}, "num_classes: expected"),
+        ({"model": {"version": "cifar", "num_classes": 10}}, "missing: features.0.bias"),
+        ({"model": network().config | {"width": 1e6}}, "expected shape"),  # would fill the memory
         ({"model": network().config | {"depth": 8}}, "depth"),
         ({"model": network().config | {"width": -1.0}}, "width: expected"),
         ({"model": network().config | {"bypass": "complex"}}, "missing: .*bypass.weight"),

@@ -5,7 +5,17 @@ model = nps.squeezenet("cifar", num_classes=10, seed=0, batch_norm=True, bypass=
 logits = model.forward(x)
 """
 
-from npsqueeze import compression, data, functional, init, layers, optim, reference, schedules
+from npsqueeze import (
+    compression,
+    data,
+    functional,
+    init,
+    interop,
+    layers,
+    optim,
+    reference,
+    schedules,
+)
 from npsqueeze.engine import Plan, compile  # noqa: A004 (as PyTorch calls it)
 from npsqueeze.errors import CheckpointError, DataError, GradientError, TrainingError
 from npsqueeze.evaluation import evaluate
@@ -37,6 +47,7 @@ __all__ = [
     "gradcheck_directional",
     "gradcheck_model",
     "init",
+    "interop",
     "layers",
     "load_model",
     "load_pretrained",

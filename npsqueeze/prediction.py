@@ -10,8 +10,10 @@ import numpy as np
 from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
 from npsqueeze.arrays import Array
 from npsqueeze.data import SOURCES
-from npsqueeze.engine import compile  # noqa: A004 (as PyTorch calls it)
+from npsqueeze.engine import Plan, compile  # noqa: A004 (as PyTorch calls it)
 from npsqueeze.errors import DataError
+from npsqueeze.models import SqueezeNet
+from npsqueeze.module import Module
 from npsqueeze.pretrained import load_pretrained
 from npsqueeze.published import PUBLISHED, fetched_weights
 from npsqueeze.runs import find_weights
@@ -36,19 +38,22 @@ def predict(
     else:
         path = find_weights(weights)
     pretrained = load_pretrained(path, SOURCES[preprocessing] if preprocessing else None)
-    way, config = pretrained.preprocessing, pretrained.model.config
-    names = pretrained.classes or tuple(map(str, range(config["num_classes"])))
+    way, model = pretrained.preprocessing, pretrained.model
+    shape = (1, 3, way.size, way.size)
+    _, count = model.output_shape(shape)
+    names = pretrained.classes or tuple(map(str, range(count)))
     if classes is not None:
-        names = read_class_names(classes, config["num_classes"])
+        names = read_class_names(classes, count)
     pixels = [way.pixels(picture) for picture in pictures]
-    print(
-        f"SqueezeNet {config['version']} with {len(names):,} classes ({pretrained.origin}); "
-        f"pictures: {way}"
-    )
-    plan = compile(pretrained.model, (1, 3, way.size, way.size), training=False)
+    kind: str = "network"
+    network: Module | Plan = model
+    if isinstance(model, SqueezeNet):
+        kind = f"SqueezeNet {model.config['version']}"
+        network = compile(model, shape, training=False)
+    print(f"{kind} with {count:,} classes ({pretrained.origin}); pictures: {way}")
     for picture, seen in zip(pictures, pixels, strict=True):
         print(picture)
-        print_bars(F.softmax(plan.forward(way.apply(seen)[None]))[0], names, top)
+        print_bars(F.softmax(network.forward(way.apply(seen)[None]))[0], names, top)
 
 
 def read_class_names(path: str | Path, count: int) -> tuple[str, ...]:

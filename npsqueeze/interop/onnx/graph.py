@@ -50,7 +50,7 @@ class Graph(Module):
         Each reads only values that are there already. What the output does not need is left out.
     parameters : mapping of names to Parameter
         Learned values that combinations read.
-    input, output : str
+    source, output : str
         The names of the values that `forward` takes and returns.
 
     Raises
@@ -61,10 +61,10 @@ class Graph(Module):
     """
 
     def __init__(
-        self, nodes: Sequence[Node], parameters: Mapping[str, Parameter], input: str, output: str
+        self, nodes: Sequence[Node], parameters: Mapping[str, Parameter], source: str, output: str
     ) -> None:
         super().__init__()
-        written = {input, *parameters}
+        written = {source, *parameters}
         for node in nodes:
             for name in node.inputs:
                 if name not in written:
@@ -77,11 +77,13 @@ class Graph(Module):
             if node.output in needed:
                 needed.update(node.inputs)
                 kept.append(node)
-        if output not in written or input not in needed:
-            raise ValueError(f"nodes: the output {output!r} does not depend on the input {input!r}")
+        if output not in written or source not in needed:
+            raise ValueError(
+                f"nodes: the output {output!r} does not depend on the input {source!r}"
+            )
         self.nodes = kept[::-1]
         self.learned = {name: value for name, value in parameters.items() if name in needed}
-        self.input, self.output = input, output
+        self.source, self.output = source, output
 
     def members(self) -> Mapping[str, Any]:
         """Return the layers by the names of their outputs, and the parameters by their own."""
@@ -98,7 +100,7 @@ class Graph(Module):
         """
         self.output_shape(x.shape)
         values = {name: parameter.data for name, parameter in self.learned.items()}
-        values[self.input] = x
+        values[self.source] = x
         for node in self.nodes:
             values[node.output] = node.layer.forward(*(values[name] for name in node.inputs))
         return values[self.output]
@@ -109,11 +111,13 @@ class Graph(Module):
         for node in reversed(self.nodes):
             dxs = node.layer.backward(gradients.pop(node.output))
             # forward: every reader of a value got all of it
-            for name, dx in zip(node.inputs, dxs if isinstance(dxs, tuple) else (dxs,), strict=True):
+            for name, dx in zip(
+                node.inputs, dxs if isinstance(dxs, tuple) else (dxs,), strict=True
+            ):
                 gradients[name] = gradients[name] + dx if name in gradients else dx
         for name, parameter in self.learned.items():
             parameter.grad += gradients[name]
-        return gradients[self.input]
+        return gradients[self.source]
 
     def shapes(self, shape: Shape) -> dict[str, Shape]:
         """Return the shape of every value for an input of `shape`.
@@ -124,7 +128,7 @@ class Graph(Module):
             If it does not suit a layer, or a value would have more than `LARGEST_VALUE` elements.
         """
         shapes = {name: parameter.data.shape for name, parameter in self.learned.items()}
-        shapes[self.input] = shape
+        shapes[self.source] = shape
         for node in self.nodes:
             inputs = [shapes[name] for name in node.inputs]
             try:
@@ -155,13 +159,15 @@ class Graph(Module):
 def _check_channels(layer: Module | Combination, shape: Shape, *_: Shape) -> None:
     """Raise ValueError unless an input has as many channels as the layer's weights expect."""
     for module in layer.modules() if isinstance(layer, Module) else ():
-        expected = shape[1]
-        if isinstance(module, Conv2d):
-            expected = module.weight.data.shape[1] * module.groups
-        elif isinstance(module, Linear):
-            expected = module.weight.data.shape[1]
-        elif isinstance(module, BatchNorm2d):
-            expected = len(module.weight.data)
+        match module:
+            case Conv2d():
+                expected = module.weight.data.shape[1] * module.groups
+            case Linear():
+                expected = module.weight.data.shape[1]
+            case BatchNorm2d():
+                expected = len(module.weight.data)
+            case _:
+                continue
         if shape[1] != expected:
             raise ValueError(f"expected {expected} channels, got {shape[1]}")
 

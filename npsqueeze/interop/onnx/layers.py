@@ -7,7 +7,7 @@ import numpy as np
 from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
 from npsqueeze.arrays import Array
 from npsqueeze.interop.onnx.graph import Combination
-from npsqueeze.layers import GlobalAvgPool2d, Module, Parameter
+from npsqueeze.layers import GlobalAvgPool2d, Module
 from npsqueeze.module import Shape
 
 
@@ -24,7 +24,7 @@ class Add(Combination):
         self.axis = axis
 
     def forward(self, *xs: Array) -> Array:
-        """Return x_1 + x_2 + …"""
+        """Return x_1 + x_2 + … of the inputs."""
         self.cache = [x.shape for x in xs]
         y, *others = xs
         for x in others:
@@ -194,33 +194,43 @@ class GlobalAveragePool(GlobalAvgPool2d):
         return (*shape[:2], 1, 1)
 
 
-class Gemm(Module):
-    """y = x·wᵀ + b, where x may come transposed and b may be any array that y's shape takes in."""
+class Gemm(Combination):
+    """y = alpha·A·B + beta·C, where A and B may come transposed, and C is broadcast to y."""
 
-    def __init__(self, weight: Array, bias: Array, transposed: bool) -> None:
-        super().__init__()
-        self.weight, self.bias = Parameter(weight), Parameter(bias)
-        self.transposed = transposed
+    def __init__(
+        self, alpha: float = 1.0, beta: float = 1.0, transpose_a: bool = False,
+        transpose_b: bool = False,
+    ) -> None:  # fmt: skip
+        self.alpha, self.beta = alpha, beta
+        self.transpose_a, self.transpose_b = transpose_a, transpose_b
 
-    def forward(self, x: Array) -> Array:
-        """Return y (N, out) for x (N, in), or (in, N) if transposed."""
-        y, self.cache = F.linear_forward(x.T if self.transposed else x, self.weight.data)
-        return y + self.bias.data
+    def forward(self, *xs: Array) -> Array:
+        """Return y (N, M) for A (N, K), B (K, M) and, if there is one, C."""
+        a, b, *c = xs
+        product, self.cache = F.linear_forward(
+            a.T if self.transpose_a else a, b if self.transpose_b else b.T
+        )
+        self.c_shapes = [x.shape for x in c]
+        y = product * product.dtype.type(self.alpha)
+        for x in c:
+            y = y + x * x.dtype.type(self.beta)
+        return y
 
-    def backward(self, dy: Array) -> Array:
-        """Return dx; add dw and db to the gradients."""
-        # forward: y = x · wᵀ + b
-        dx, dw, _ = F.linear_backward(dy, self.cache)
-        self.weight.grad += dw
-        self.bias.grad += summed(dy, self.bias.data.shape)
-        return dx.T if self.transposed else dx
+    def backward(self, dy: Array) -> tuple[Array, ...]:
+        """Return dA, dB and, if there was a C, dC."""
+        # forward: y = alpha · a · wᵀ + beta · c, where w is B or its transpose
+        da, dw, _ = F.linear_backward(dy * dy.dtype.type(self.alpha), self.cache)
+        dc = [summed(dy * dy.dtype.type(self.beta), shape) for shape in self.c_shapes]
+        return (da.T if self.transpose_a else da, dw if self.transpose_b else dw.T, *dc)
 
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return (N, out)."""
-        rows, columns = shape[::-1] if self.transposed else shape
-        if columns != self.weight.data.shape[1]:
-            raise ValueError(f"expected {self.weight.data.shape[1]} features, got {columns}")
-        product = (rows, len(self.weight.data))
-        if np.broadcast_shapes(product, self.bias.data.shape) != product:
-            raise ValueError(f"expected a bias for {product}, got {self.bias.data.shape}")
-        return product
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """Return (N, M)."""
+        a, b, *c = shapes
+        rows, inner = reversed(a) if self.transpose_a else a
+        columns, depth = b if self.transpose_b else reversed(b)
+        if inner != depth:
+            raise ValueError(f"expected matrices that can be multiplied, got {a} and {b}")
+        for shape in c:
+            if np.broadcast_shapes(shape, (rows, columns)) != (rows, columns):
+                raise ValueError(f"expected a bias for {(rows, columns)}, got {shape}")
+        return rows, columns

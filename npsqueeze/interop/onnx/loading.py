@@ -2,20 +2,22 @@
 
 import json
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from npsqueeze.data.preprocessing import Preprocessing
+from npsqueeze.data import CIFAR10_MEAN, CIFAR10_STD, Preprocessing
+from npsqueeze.data.preprocessing import TORCHVISION
 from npsqueeze.errors import CheckpointError
-from npsqueeze.interop.onnx.graph import Graph
+from npsqueeze.interop.onnx.graph import Graph, Node
+from npsqueeze.interop.onnx.layers import Reshape, Softmax
 from npsqueeze.interop.onnx.matching import find_squeezenet
 from npsqueeze.interop.onnx.reading import Contents, read
-from npsqueeze.module import Module, Shape
+from npsqueeze.interop.safetensors import CLASSES, NETWORK, PREPROCESSING
 
 if TYPE_CHECKING:
     from npsqueeze.pretrained import Pretrained
 
-CLASSES, CONFIG, PREPROCESSING = "classes", "npsqueeze", "preprocessing"
-"""The remarks, JSON each, that our own files carry."""
+LARGEST_CIFAR_PICTURE = 64
 
 
 def load(path: str | os.PathLike[str]) -> Graph:
@@ -32,74 +34,90 @@ def load(path: str | os.PathLike[str]) -> Graph:
     CheckpointError
         If the file is missing, damaged, keeps its weights elsewhere, or needs what our layers do
         not have; all operators that are unknown are named at once.
-    ModuleNotFoundError
-        If the package onnx is missing.
+    ImportError
+        If onnx is not installed.
     """
     return read(path).graph
 
 
 def load_pretrained(path: str | os.PathLike[str]) -> "Pretrained":
-    """Return the network of an ONNX file, with its preprocessing and classes if the file has them.
+    """Return the classifier of an ONNX file, with how it sees pictures and its classes' names.
 
     Where the graph is a SqueezeNet that `squeezenet` can build, the model is that one, which the
-    engine compiles and training takes; a softmax at its end is left out, for a SqueezeNet returns
-    logits. Where it is not, the model is the `Graph` of `load`.
+    engine compiles and training takes. Where it is not, the model is the `Graph` of `load`. Either
+    returns logits: a softmax at the end is left out.
+
+    A file of others does not say how pictures become its input. It is then taken to be
+    torchvision's way or, for pictures of at most 64 pixels, CIFAR-10's.
 
     Raises
     ------
     CheckpointError
-        As `load` does, and if the preprocessing or the classes are not such.
+        As `load` does, and if the input is no square picture, or a remark in the file does not suit
+        the network.
+    ImportError
+        If onnx is not installed.
     """
     from npsqueeze.pretrained import Pretrained
 
     contents = read(path)
     try:
-        return Pretrained(
-            _model(contents),
-            _preprocessing(contents),
-            _classes(contents),
-            f"ONNX file {os.fspath(path)}",
-        )
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        preprocessing = _preprocessing(contents)
+        model = _model(contents, preprocessing.size)
+        (outputs,) = model.output_shape((1, 3, preprocessing.size, preprocessing.size))[1:]
+        classes = _classes(contents, outputs)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path}: holds no classifier of pictures ({error})") from error
+    return Pretrained(model, preprocessing, classes, "ONNX")
 
 
-def _model(contents: Contents) -> Module:
+def _model(contents: Contents, size: int) -> Any:
     """Return the SqueezeNet in the file or, if there is none, its graph."""
-    shape = _input_shape(contents)
-    found = shape and find_squeezenet(contents.graph, shape, _remark(contents, CONFIG))
-    return found or contents.graph
+    # A batch that may have any size is one of two: images that got mixed up would show.
+    batch = (contents.input_shape or (None,))[0] or 2
+    found = find_squeezenet(contents.graph, (batch, 3, size, size), _remark(contents, NETWORK))
+    return found or _as_classifier(contents.graph)
 
 
-def _preprocessing(contents: Contents) -> Preprocessing | None:
-    attributes, shape = _remark(contents, PREPROCESSING), _input_shape(contents)
-    if attributes is None:
-        return None
-    preprocessing = Preprocessing.from_dict(attributes)
-    if shape is not None and shape[2:] != (preprocessing.size, preprocessing.size):
-        raise ValueError(f"preprocessing: expected pictures of {shape[2:]}, got {preprocessing.size}")
+def _as_classifier(graph: Graph) -> Graph:
+    """Return the graph without the softmax and changes of shape at its end, for (N, classes)."""
+    nodes = list(graph.nodes)
+    while nodes and isinstance(nodes[-1].layer, Reshape | Softmax):
+        nodes.pop()
+    last = nodes[-1].output if nodes else graph.source
+    nodes.append(Node(Reshape((0, -1)), (last,), graph.output))
+    return Graph(nodes, graph.learned, graph.source, graph.output).eval()
+
+
+def _preprocessing(contents: Contents) -> Preprocessing:
+    attributes, shape = _remark(contents, PREPROCESSING), contents.input_shape
+    expected = (shape or (None,) * 4)[1:]
+    if attributes is not None:
+        preprocessing = Preprocessing.from_dict(attributes)
+    elif len(expected) < 3 or expected[1] is None:
+        preprocessing = TORCHVISION
+    elif expected[1] <= LARGEST_CIFAR_PICTURE:
+        preprocessing = Preprocessing(expected[1], expected[1], CIFAR10_MEAN, CIFAR10_STD)
+    else:
+        resize = round(expected[1] * TORCHVISION.resize / TORCHVISION.size)
+        preprocessing = replace(TORCHVISION, size=expected[1], resize=resize)
+    picture = (3, preprocessing.size, preprocessing.size)
+    if len(expected) != 3 or any(
+        n not in (None, m) for n, m in zip(expected, picture, strict=True)
+    ):
+        raise ValueError(f"input: expected pictures of shape {picture}, got {expected}")
     return preprocessing
 
 
-def _classes(contents: Contents) -> tuple[str, ...] | None:
-    names, shape = _remark(contents, CLASSES), _input_shape(contents)
+def _classes(contents: Contents, outputs: int) -> tuple[str, ...] | None:
+    names = _remark(contents, CLASSES)
     if names is None:
         return None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError("classes: expected a list of names")
-    outputs = len(names) if shape is None else contents.graph.output_shape(shape)[1]
+        raise ValueError(f"{CLASSES}: expected a list of names")
     if len(names) != outputs:
-        raise ValueError(f"classes: expected {outputs} names, got {len(names)}")
+        raise ValueError(f"{CLASSES}: expected {outputs} names, got {len(names)}")
     return tuple(names)
-
-
-def _input_shape(contents: Contents) -> Shape | None:
-    """Return the shape of a batch of images, or None if the file leaves their size open."""
-    shape = contents.input_shape
-    if shape is None or len(shape) != 4 or None in shape[1:]:
-        return None
-    # Where any batch will do it is one of two: images that got mixed up would show.
-    return tuple(2 if size is None else size for size in shape)
 
 
 def _remark(contents: Contents, key: str) -> Any:

@@ -93,6 +93,11 @@ class Operation:
 
         return self._attribute(name, onnx.TensorProto, None)
 
+    def is_constant(self, position: int) -> bool:
+        """Tell whether an input is a constant, or left out."""
+        name = self.inputs[position] if position < len(self.inputs) else ""
+        return not name or name in self.constants
+
     def optional(self, position: int) -> Array | None:
         """Return the constant at an input, or None if that is left out.
 

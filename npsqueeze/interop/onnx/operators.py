@@ -107,21 +107,28 @@ def dropout(operation: Operation) -> Module:
     return Dropout(float(f"{ratio:.6g}"), seed=0)
 
 
-def gemm(operation: Operation) -> Module:
-    """Return y = alpha·x·B + beta·C as a linear layer, whose weights take up the factors."""
-    b, c = operation.constant(1, ndim=2), operation.optional(2)
+def gemm(operation: Operation) -> Module | Combination:
+    """Return y = alpha·A·B + beta·C: a linear layer where B and C are weights and bias as usual."""
     alpha, beta = operation.number("alpha", 1.0), operation.number("beta", 1.0)
-    weight = b if operation.integer("transB", 0) else b.T
-    weight = np.ascontiguousarray(weight * b.dtype.type(alpha))
-    transposed = bool(operation.integer("transA", 0))
-    bias = np.zeros(1, b.dtype) if c is None else c * c.dtype.type(beta)
-    if transposed or bias.size not in (1, len(weight)) or bias.shape[-1:] != (bias.size,):
-        return Gemm(weight, np.array(bias), transposed)
+    transpose_a = bool(operation.integer("transA", 0))
+    transpose_b = bool(operation.integer("transB", 0))
+    _check(len(operation.inputs) in (2, 3), "expected two or three inputs")
+    plain = alpha == beta == 1 and not transpose_a
+    if not plain or not operation.is_constant(1) or not operation.is_constant(2):
+        return Gemm(alpha, beta, transpose_a, transpose_b)
+    b, c = operation.constant(1, ndim=2), operation.optional(2)
+    weight = b if transpose_b else np.ascontiguousarray(b.T)
+    bias = np.zeros(1, b.dtype) if c is None else c
+    if bias.size not in (1, len(weight)) or bias.shape[-1:] not in ((), (bias.size,)):
+        return Gemm(alpha, beta, transpose_a, transpose_b)
     return _linear(weight, bias)
 
 
-def matmul(operation: Operation) -> Module:
-    """Return a linear layer whose bias is zero."""
+def matmul(operation: Operation) -> Module | Combination:
+    """Return a matrix product: a linear layer, its bias zero, where the second factor is known."""
+    _check(len(operation.inputs) == 2, "expected two inputs")
+    if not operation.is_constant(1):
+        return Gemm()
     b = operation.constant(1, ndim=2)
     return _linear(np.ascontiguousarray(b.T), np.zeros(1, b.dtype))
 
@@ -203,8 +210,8 @@ def _is_ours(geometry: Geometry) -> bool:
 
 def _linear(weight: Array, bias: Array) -> Linear:
     layer = Linear(1, 1)
-    layer.weight = Parameter(weight)
-    layer.bias = Parameter(np.broadcast_to(bias.reshape(-1), len(weight)).copy())
+    layer.weight = _parameter(weight)
+    layer.bias = _parameter(np.broadcast_to(bias.reshape(-1), len(weight)))
     return layer
 
 

@@ -24,17 +24,13 @@ Kind = TypeVar("Kind", bound=Module | Combination)
 
 
 class Outline(NamedTuple):
-    """What tells one SqueezeNet from another, but for its weights."""
+    """What tells one SqueezeNet from another, but for the names and shapes of its weights."""
 
-    stem: tuple[int, int, int, int]
+    stem: tuple[int, int, int]  # kernel size, stride, padding
     pool_after: tuple[int, ...]
-    fires: tuple[tuple[int, dict[int, int]], ...]  # squeeze filters, expand filters by kernel size
     bypasses: tuple[str, ...]
-    batch_norm: bool
-    head: str
     final_relu: bool
     dropout: float
-    num_classes: int
 
 
 class NoMatch(Exception):  # noqa: N818 (no error: the graph is another network)
@@ -46,7 +42,7 @@ class Parser:
 
     def __init__(self, graph: Graph, shape: Shape) -> None:
         self.graph, self.shapes = graph, graph.shapes(shape)
-        self.value = graph.input
+        self.value = graph.source
         self.taken = 0
         self.readers: dict[str, list[Node]] = {name: [] for name in self.shapes}
         for node in graph.nodes:
@@ -59,36 +55,35 @@ class Parser:
         """Return the outline of the whole graph, or raise NoMatch."""
         stem = self._take(Conv2d)
         size, stride, padding, dilation, _ = stem.windows
-        if stem.groups != 1 or dilation != (1, 1) or any(a != b for a, b in (size, stride, padding)):
+        if (
+            stem.groups != 1
+            or dilation != (1, 1)
+            or any(a != b for a, b in (size, stride, padding))
+        ):
             raise NoMatch
         self._keep("features.0", stem, self._normalisation("features.0_norm"))
         self._take(ReLU)
         index, unit = 2, 1
-        pools, fires, bypasses = [], [], []
+        pools, bypasses = [], []
         while unit <= FIRE_MODULES:
             if self._next_is(MaxPool2d):
                 self._pool()
                 pools.append(unit)
             else:
-                squeeze, expand, bypass = self._fire(f"features.{index}")
-                fires.append((squeeze, expand))
-                bypasses.append(bypass)
+                bypasses.append(self._fire(f"features.{index}"))
                 unit += 1
             index += 1
         if self._next_is(MaxPool2d):
             self._pool()
             pools.append(unit)
-        head, final_relu, dropout, classes = self._classifier()
+        final_relu, dropout = self._classifier()
         if len(self.batch_norm) != 1 or self.taken != len(self.graph.nodes):
             raise NoMatch
-        return Outline(
-            (len(stem.weight.data), size[0], stride[0], padding[0]),
-            tuple(pools), tuple(fires), tuple(bypasses),
-            self.batch_norm.pop(), head, final_relu, dropout, classes,
-        )  # fmt: skip
+        windows = (size[0], stride[0], padding[0])
+        return Outline(windows, tuple(pools), tuple(bypasses), final_relu, dropout)
 
-    def _fire(self, name: str) -> tuple[int, dict[int, int], str]:
-        """Take a Fire module; return its squeeze and expand filters, and its bypass."""
+    def _fire(self, name: str) -> str:
+        """Take a Fire module; return its bypass."""
         x = self.value
         bypass_node, added = self._bypass(x)
         inside = [node for node in self.readers[x] if node not in (bypass_node, added)]
@@ -99,17 +94,14 @@ class Parser:
         self._keep(f"{name}.squeeze", squeeze, self._normalisation(f"{name}.squeeze_norm"))
         self._take(ReLU)
         branches, rectified = self._branches()
-        expand = {}
-        for branch in branches:
-            size = branch.windows.kernel_size[0]
-            if size in expand or size < max(expand, default=0):
-                raise NoMatch  # our own branches come once each, in the order of their sizes
-            expand[size] = len(branch.weight.data)
-            self._convolution(branch, size)
+        sizes = [branch.windows.kernel_size[0] for branch in branches]
+        if sizes != sorted(set(sizes)):
+            raise NoMatch  # our own branches come once each, in the order of their sizes
         norm = None if rectified else self._normalisation(f"{name}.expand_norm")
         self.batch_norm.add(norm is not None)
         offset = 0
-        for size, branch in zip(expand, branches, strict=True):
+        for size, branch in zip(sizes, branches, strict=True):
+            self._convolution(branch, size)
             self._keep(f"{name}.expand{size}x{size}", branch, norm, offset)
             offset += len(branch.weight.data)
         if not rectified:
@@ -125,7 +117,7 @@ class Parser:
             self._keep(f"{name}.bypass", self._convolution(bypass_node.layer, 1), None)
             self.taken += 1
             kind = "complex"
-        return len(squeeze.weight.data), expand, kind
+        return kind
 
     def _bypass(self, x: str) -> tuple[Node | None, Node | None]:
         """Return the convolution around a Fire module and the addition, where there are any."""
@@ -183,8 +175,8 @@ class Parser:
         ):
             raise NoMatch
 
-    def _classifier(self) -> tuple[str, bool, float, int]:
-        """Take the rest; return the head, whether it has a ReLU, the dropout and the classes."""
+    def _classifier(self) -> tuple[bool, float]:
+        """Take the rest; return whether a ReLU ends it, and the probability of dropout."""
         dropout = 0.0
         linear = self._next_is(GlobalAveragePool, AvgPool2d)
         if linear:
@@ -209,7 +201,7 @@ class Parser:
             self._reshapes()
         if self.value != self.graph.output:
             raise NoMatch
-        return "linear" if linear else "conv", final_relu, dropout, len(last.weight.data)
+        return final_relu, dropout
 
     def _average(self) -> None:
         """Take an average over the whole image, by whatever windows."""
@@ -224,7 +216,7 @@ class Parser:
     def _reshapes(self) -> None:
         while self._next_is(Reshape):
             self._take(Reshape)
-            if self.shapes[self.value][0] != self.shapes[self.graph.input][0]:
+            if self.shapes[self.value][0] != self.shapes[self.graph.source][0]:
                 raise NoMatch  # images would get mixed up
 
     def _normalisation(self, name: str) -> str | None:

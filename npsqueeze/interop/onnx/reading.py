@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from npsqueeze.arrays import Array
 from npsqueeze.errors import CheckpointError
-from npsqueeze.interop.extra import require
+from npsqueeze.interop.extra import needs_extra
 from npsqueeze.interop.onnx.graph import Combination, Graph, Node
 from npsqueeze.interop.onnx.operation import Operation
 from npsqueeze.interop.onnx.operators import OPERATORS
@@ -36,16 +36,16 @@ def read(path: str | os.PathLike[str]) -> Contents:
     ------
     CheckpointError
         If the file is missing, damaged or no network that our layers can compute.
-    ModuleNotFoundError
-        If the package onnx is missing.
+    ImportError
+        If onnx is not installed.
     """
-    require("onnx")
     return read_model(parse(path), str(path))
 
 
 def parse(path: str | os.PathLike[str]) -> Any:
     """Return the file as an onnx.ModelProto, of which nothing is checked yet."""
-    from onnx import ModelProto
+    with needs_extra("onnx"):
+        from onnx import ModelProto
 
     try:
         if not Path(path).is_file():  # a pipe or a device might never end

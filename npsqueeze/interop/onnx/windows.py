@@ -76,7 +76,9 @@ class Geometry(NamedTuple):
         With `include_padding` the padding counts, but not what hangs over it in ceil mode.
         """
         counts = []
-        for k, (axis, size) in enumerate(zip(self.axes(height, width), (height, width), strict=True)):
+        for k, (axis, size) in enumerate(
+            zip(self.axes(height, width), (height, width), strict=True)
+        ):
             start = np.arange(axis.count)[:, None] * self.stride[k] - axis.before
             pixels = start + np.arange(self.kernel_size[k]) * self.dilation[k]
             after = axis.after if self.same else self.pads[k + 2]

@@ -11,8 +11,8 @@ from npsqueeze.arrays import Array
 from npsqueeze.data.preprocessing import Preprocessing
 from npsqueeze.errors import CheckpointError
 from npsqueeze.files import atomic_write
-from npsqueeze.interop.extra import require
-from npsqueeze.interop.onnx.loading import CLASSES, CONFIG, PREPROCESSING
+from npsqueeze.interop.extra import needs_extra
+from npsqueeze.interop.safetensors import CLASSES, NETWORK, PREPROCESSING
 from npsqueeze.layers import (
     BatchNorm2d,
     Conv2d,
@@ -63,12 +63,13 @@ def save(
         If an argument is not as stated or does not suit the model, or a weight is not finite.
     CheckpointError
         If the file cannot be written.
-    ModuleNotFoundError
-        If the package onnx is missing.
+    ImportError
+        If onnx is not installed.
     """
-    require("onnx")
+    with needs_extra("onnx"):
+        import onnx  # noqa: F401 (to say first of all that it is missing)
     _check(model, image_size, preprocessing, classes)
-    metadata: dict[str, Any] = {CONFIG: model.config}
+    metadata: dict[str, Any] = {NETWORK: model.config}
     if preprocessing is not None:
         metadata[PREPROCESSING] = preprocessing.as_dict()
     if classes is not None:
@@ -94,7 +95,9 @@ def _check(
     model.output_shape((1, 3, image_size, image_size))
     for name, member in model.named_state():
         if member.data.dtype != np.float32:
-            raise TypeError(f"model: expected weights of float32, got {name} of {member.data.dtype}")
+            raise TypeError(
+                f"model: expected weights of float32, got {name} of {member.data.dtype}"
+            )
         if not np.isfinite(member.data).all():
             raise ValueError(f"model: expected finite weights, got others in {name}")
     if preprocessing is not None and preprocessing.size != image_size:
@@ -199,7 +202,9 @@ class _Writer:
             for key, layer in layers.items()
             if key.startswith("expand") and isinstance(layer, Conv2d)
         ]
-        joined = normalised("expand_norm", self._node("Concat", f"{name}.concat", *branches, axis=1))
+        joined = normalised(
+            "expand_norm", self._node("Concat", f"{name}.concat", *branches, axis=1)
+        )
         if fire.bypass == "none":
             return self._node("Relu", name, joined)
         y = self._node("Relu", f"{name}.expand_relu", joined)

@@ -102,9 +102,8 @@ def _preprocessing(contents: Contents) -> Preprocessing:
         resize = round(expected[1] * TORCHVISION.resize / TORCHVISION.size)
         preprocessing = replace(TORCHVISION, size=expected[1], resize=resize)
     picture = (3, preprocessing.size, preprocessing.size)
-    if len(expected) != 3 or any(
-        n not in (None, m) for n, m in zip(expected, picture, strict=True)
-    ):
+    suits = [n in (None, m) for n, m in zip(expected, picture, strict=False)]
+    if len(expected) != 3 or not all(suits):
         raise ValueError(f"input: expected pictures of shape {picture}, got {expected}")
     return preprocessing
 

@@ -1,4 +1,4 @@
-"""One operation of an ONNX file: its attributes and its constant inputs, checked as they are read."""
+"""One operation of an ONNX file: attributes and constant inputs, checked as they are read."""
 
 import math
 from collections.abc import Mapping

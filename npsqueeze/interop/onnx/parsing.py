@@ -55,11 +55,8 @@ class Parser:
         """Return the outline of the whole graph, or raise NoMatch."""
         stem = self._take(Conv2d)
         size, stride, padding, dilation, _ = stem.windows
-        if (
-            stem.groups != 1
-            or dilation != (1, 1)
-            or any(a != b for a, b in (size, stride, padding))
-        ):
+        is_square = all(vertical == horizontal for vertical, horizontal in (size, stride, padding))
+        if stem.groups != 1 or dilation != (1, 1) or not is_square:
             raise NoMatch
         self._keep("features.0", stem, self._normalisation("features.0_norm"))
         self._take(ReLU)

@@ -15,7 +15,7 @@ Pair = tuple[int, int]
 class Axis(NamedTuple):
     """Windows along one axis: how many, and the padding before the first and after the last."""
 
-    count: int
+    windows: int
     before: int
     after: int
 
@@ -68,7 +68,7 @@ class Geometry(NamedTuple):
     def output_size(self, height: int, width: int) -> Pair:
         """Return (oh, ow)."""
         vertical, horizontal = self.axes(height, width)
-        return vertical.count, horizontal.count
+        return vertical.windows, horizontal.windows
 
     def divisors(self, height: int, width: int, include_padding: bool) -> Array:
         """Return how many pixels of each window an average counts, (oh, ow).
@@ -76,10 +76,9 @@ class Geometry(NamedTuple):
         With `include_padding` the padding counts, but not what hangs over it in ceil mode.
         """
         counts = []
-        for k, (axis, size) in enumerate(
-            zip(self.axes(height, width), (height, width), strict=True)
-        ):
-            start = np.arange(axis.count)[:, None] * self.stride[k] - axis.before
+        axes, sizes = self.axes(height, width), (height, width)
+        for k, (axis, size) in enumerate(zip(axes, sizes, strict=True)):
+            start = np.arange(axis.windows)[:, None] * self.stride[k] - axis.before
             pixels = start + np.arange(self.kernel_size[k]) * self.dilation[k]
             after = axis.after if self.same else self.pads[k + 2]
             low, high = (-axis.before, size + after) if include_padding else (0, size)

@@ -125,6 +125,10 @@ def build_parser() -> argparse.ArgumentParser:
     summary.add_argument("--classes", type=int, help="number of classes")
     _add_model(summary)
 
+    export = add("export", commands.export, "write a network as an ONNX file")
+    export.add_argument("path", metavar="FILE.onnx", help="where to")
+    _add_weights(export)
+
     _add_bench(add("bench", bench, "measure how fast this machine computes, and others on it"))
 
     _add_data_commands(add("data", None, "get the data"))

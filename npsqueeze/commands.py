@@ -19,14 +19,16 @@ from npsqueeze.data import (
     load_cifar10,
 )
 from npsqueeze.design_space import family_table
-from npsqueeze.errors import GradientError, TrainingError
+from npsqueeze.errors import CheckpointError, GradientError, TrainingError
 from npsqueeze.evaluation import accuracy_line
 from npsqueeze.evaluation import evaluate as evaluate_model
 from npsqueeze.gradient_suite import check_all_operations, check_networks
 from npsqueeze.inspection import inspection_table
+from npsqueeze.interop import onnx
 from npsqueeze.looking import FIGURES, draw_inspection
-from npsqueeze.models import squeezenet
+from npsqueeze.models import SqueezeNet, squeezenet
 from npsqueeze.prediction import pretrained_network
+from npsqueeze.pretrained import load_pretrained
 from npsqueeze.published import fetch_weights
 from npsqueeze.runs import find_weights, load_model, read_run
 from npsqueeze.settings import Settings
@@ -117,6 +119,8 @@ def inspect(
     """Draw what is inside a network, and print a table of its weights and dead units."""
     path, pretrained = pretrained_network(weights)
     net, preprocessing = pretrained.model, pretrained.preprocessing
+    if not isinstance(net, SqueezeNet):
+        raise ValueError(f"--weights: expected a SqueezeNet, and {path} holds another network")
     if pictures is not None:
         images = np.stack([preprocessing.pixels(picture) for picture in pictures])
     else:
@@ -229,6 +233,27 @@ def fetch(folder: str | None = None, source: str | None = None) -> None:
     """Get the whole data set, and tell where it is."""
     print("getting and verifying CIFAR-10 …", flush=True)
     print(f"{fetch_cifar10(folder, source)}: all of CIFAR-10, every file as published")
+
+
+def export(path: str, weights: str | None = None) -> None:
+    """Write a network as an ONNX file, and tell what goes in and what comes out."""
+    found = find_weights(weights)
+    pretrained = load_pretrained(found)
+    if not isinstance(pretrained.model, SqueezeNet):
+        raise CheckpointError(f"{found}: expected a SqueezeNet, got another network")
+    size = pretrained.preprocessing.size
+    onnx.save(
+        path,
+        pretrained.model,
+        image_size=size,
+        preprocessing=pretrained.preprocessing,
+        classes=pretrained.classes,
+    )
+    count = pretrained.model.config["num_classes"]
+    print(
+        f"{path}: the network of {found}; in: images (N, 3, {size}, {size}), "
+        f"{pretrained.preprocessing}; out: logits (N, {count})"
+    )
 
 
 def fetch_published(name: str, source: str | None = None) -> None:

@@ -10,9 +10,11 @@ import numpy as np
 from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
 from npsqueeze.arrays import Array
 from npsqueeze.data import SOURCES
-from npsqueeze.engine import compile  # noqa: A004 (as PyTorch calls it)
+from npsqueeze.engine import Plan, compile  # noqa: A004 (as PyTorch calls it)
 from npsqueeze.errors import DataError
 from npsqueeze.looking import draw_explanations
+from npsqueeze.models import SqueezeNet
+from npsqueeze.module import Module
 from npsqueeze.pretrained import Pretrained, load_pretrained
 from npsqueeze.published import PUBLISHED, fetched_weights
 from npsqueeze.runs import find_weights
@@ -38,30 +40,35 @@ def predict(
         raise ValueError(f"--top: expected at least 1, got {top}")
     if explain is not None and not Path(explain).parent.is_dir():
         raise ValueError(f"--explain: expected a file in a folder that is there, got {explain}")
-    _, pretrained = pretrained_network(weights, preprocessing)
-    way, config = pretrained.preprocessing, pretrained.model.config
-    names = pretrained.classes or tuple(map(str, range(config["num_classes"])))
+    path, pretrained = pretrained_network(weights, preprocessing)
+    way, model = pretrained.preprocessing, pretrained.model
+    if explain is not None and not isinstance(model, SqueezeNet):
+        raise ValueError(f"--explain: expected a SqueezeNet, and {path} holds another network")
+    shape = (1, 3, way.size, way.size)
+    _, count = model.output_shape(shape)
+    names = pretrained.classes or tuple(map(str, range(count)))
     if classes is not None:
-        names = read_class_names(classes, config["num_classes"])
+        names = read_class_names(classes, count)
     pixels = [way.pixels(picture) for picture in pictures]
-    print(
-        f"SqueezeNet {config['version']} with {len(names):,} classes ({pretrained.origin}); "
-        f"pictures: {way}"
-    )
-    plan = compile(pretrained.model, (1, 3, way.size, way.size), training=False)
-    plan.freeze()
-    answers = [F.softmax(plan.forward(way.apply(seen)[None]))[0] for seen in pixels]
+    kind: str = "network"
+    network: Module | Plan = model
+    if isinstance(model, SqueezeNet):
+        kind = f"SqueezeNet {model.config['version']}"
+        network = compile(model, shape, training=False)
+        network.freeze()
+    print(f"{kind} with {count:,} classes ({pretrained.origin}); pictures: {way}")
+    answers = [F.softmax(network.forward(way.apply(seen)[None]))[0] for seen in pixels]
     for picture, probabilities in zip(pictures, answers, strict=True):
         print(picture)
         print_bars(probabilities, names, top)
-    if explain is not None:
+    if explain is not None and isinstance(model, SqueezeNet):
         images = np.stack(pixels)
         labels = np.argmax(answers, axis=1)
         titles = [
             f"{names[label].split(',')[0]} {100 * probabilities[label]:.1f} %"
             for label, probabilities in zip(labels, answers, strict=True)
         ]
-        draw_explanations(pretrained.model, way.apply(images), images, labels, titles, explain)
+        draw_explanations(model, way.apply(images), images, labels, titles, explain)
         print(f"where the network looks for it: {explain}")
 
 

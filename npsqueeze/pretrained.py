@@ -19,6 +19,7 @@ from npsqueeze.interop.inference import infer_metaparameters
 from npsqueeze.interop.names import from_caffe, has_caffe_names
 from npsqueeze.interop.safetensors import CLASSES, NETWORK, PREPROCESSING, read_safetensors
 from npsqueeze.models import SqueezeNet, squeezenet
+from npsqueeze.module import Module
 from npsqueeze.npz import read_npz
 from npsqueeze.runs import load_model
 from npsqueeze.state_shapes import check_state
@@ -35,7 +36,7 @@ class Pretrained:
     Attributes
     ----------
     model : SqueezeNet
-        In inference mode.
+        In inference mode; for an ONNX file that holds another network, its `Graph`.
     preprocessing : Preprocessing
         What it makes of a picture, ``preprocessing.read(path)[None]``, the model takes.
     classes : tuple of str, optional
@@ -44,7 +45,7 @@ class Pretrained:
         What kind of file it comes from, in words.
     """
 
-    model: SqueezeNet
+    model: Module
     preprocessing: Preprocessing
     classes: tuple[str, ...] | None
     origin: str

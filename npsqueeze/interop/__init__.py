@@ -1,6 +1,7 @@
-"""Weights that other libraries write and read."""
+"""Weights and networks that other libraries write and read."""
 
+from npsqueeze.interop import onnx
 from npsqueeze.interop.names import from_caffe, to_caffe
 from npsqueeze.interop.safetensors import read_safetensors, save_safetensors
 
-__all__ = ["from_caffe", "read_safetensors", "save_safetensors", "to_caffe"]
+__all__ = ["from_caffe", "onnx", "read_safetensors", "save_safetensors", "to_caffe"]

@@ -28,7 +28,6 @@ from npsqueeze.interop import onnx
 from npsqueeze.looking import FIGURES, draw_inspection
 from npsqueeze.models import SqueezeNet, squeezenet
 from npsqueeze.prediction import pretrained_network
-from npsqueeze.pretrained import load_pretrained
 from npsqueeze.published import fetch_weights
 from npsqueeze.runs import find_weights, load_model, read_run
 from npsqueeze.settings import Settings
@@ -237,8 +236,7 @@ def fetch(folder: str | None = None, source: str | None = None) -> None:
 
 def export(path: str, weights: str | None = None) -> None:
     """Write a network as an ONNX file, and tell what goes in and what comes out."""
-    found = find_weights(weights)
-    pretrained = load_pretrained(found)
+    found, pretrained = pretrained_network(weights)
     if not isinstance(pretrained.model, SqueezeNet):
         raise CheckpointError(f"{found}: expected a SqueezeNet, got another network")
     size = pretrained.preprocessing.size

@@ -1,7 +1,10 @@
 """Pictures of every mode become upright RGB squares; what is no picture is refused."""
 
 import re
+import resource
+import struct
 import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -47,6 +50,39 @@ def test_every_mode_becomes_rgb_on_white(tmp_path, mode, colour, suffix, expecte
     picture = read_picture(path, 6)
     assert picture.shape == (3, 6, 6)
     np.testing.assert_array_equal(picture, np.broadcast_to(np.c_[expected].T[..., None], (3, 6, 6)))
+
+
+def png(size, depth, colour_type, row):
+    """Return a PNG of one row, in depths and colour types that Pillow does not write."""
+
+    def chunk(kind, content):
+        checksum = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+    header = struct.pack(">2I5B", *size, depth, colour_type, 0, 0, 0)
+    pixels = zlib.compress(b"\0" + row)
+    chunks = [chunk(b"IHDR", header), chunk(b"IDAT", pixels), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+GREY, COLOUR, GREY_ALPHA, COLOUR_ALPHA = 0, 2, 4, 6
+
+
+@pytest.mark.parametrize(
+    ("depth", "colour_type", "row", "expected"),
+    [
+        (2, GREY, b"\x80", (170, 170, 170)),
+        (16, GREY, struct.pack(">H", 0xC807), (200, 200, 200)),
+        (16, COLOUR, struct.pack(">3H", 0xC807, 0x05FF, 0xFF00), (200, 5, 255)),
+        (16, GREY_ALPHA, struct.pack(">2H", 0xC807, 0xFFFF), (200, 200, 200)),
+        (16, GREY_ALPHA, struct.pack(">2H", 0xC807, 0), WHITE),
+        (16, COLOUR_ALPHA, struct.pack(">4H", 0xC807, 0, 0, 0xFFFF), (200, 0, 0)),
+        (16, COLOUR_ALPHA, struct.pack(">4H", 0xC807, 0, 0, 0), WHITE),
+    ],
+)
+def test_depths_of_png(tmp_path, depth, colour_type, row, expected):
+    (tmp_path / "a.png").write_bytes(png((1, 1), depth, colour_type, row))
+    assert read_picture(tmp_path / "a.png", 1).ravel().tolist() == list(expected)
 
 
 @pytest.mark.parametrize("transparency", [None, 1, bytes([255, 0])])
@@ -149,6 +185,14 @@ def test_decompression_bomb(tmp_path, monkeypatch, limit, action):
     with warnings.catch_warnings():
         warnings.simplefilter(action)
         check_refused(tmp_path / "a.png", "bomb")
+
+
+def test_a_bomb_is_refused_before_memory_is_taken(tmp_path):
+    """50,000x50,000 pixels would take 7.5 GB."""
+    (tmp_path / "bomb.png").write_bytes(png((50_000, 50_000), 8, COLOUR, bytes(100)))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    check_refused(tmp_path / "bomb.png", "2500000000 pixels.* bomb")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 50_000  # kB
 
 
 def test_size_below_one(tmp_path):

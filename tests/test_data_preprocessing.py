@@ -49,6 +49,49 @@ def test_scale_mean_std_and_order_are_applied_in_this_order(stripes: Path) -> No
         way.apply(pixels * 1.0)
 
 
+@pytest.mark.parametrize(
+    ("mode", "colour", "suffix", "expected"),
+    [
+        ("L", 77, "png", (77, 77, 77)),
+        ("LA", (90, 0), "png", (255, 255, 255)),
+        ("P", 3, "png", (10, 20, 30)),
+        ("RGBA", (0, 100, 255, 51), "png", (204, 224, 255)),
+        ("CMYK", (0, 255, 255, 0), "tif", (255, 0, 0)),
+        ("I;16", 200 * 256 + 7, "png", (200, 200, 200)),
+    ],
+)
+def test_every_mode_gives_the_colour_that_one_sees(
+    tmp_path: Path, mode: str, colour: Any, suffix: str, expected: tuple[int, ...]
+) -> None:
+    picture = Image.new(mode, (9, 7), colour)
+    if mode == "P":
+        picture.putpalette([*range(9), 10, 20, 30])
+    picture.save(tmp_path / f"a.{suffix}")
+    pixels = SOURCES["caffe"].pixels(tmp_path / f"a.{suffix}")
+    assert pixels.shape == (3, 227, 227)
+    np.testing.assert_array_equal(pixels.reshape(3, -1).T, [expected] * 227**2)
+
+
+def test_a_picture_that_lies_on_its_side_is_turned(stripes: Path) -> None:
+    upright = SOURCES["caffe"].pixels(stripes)
+    with Image.open(stripes) as picture:
+        exif = Image.Exif()
+        exif[0x0112] = 8  # to be turned to the left by a quarter
+        picture.transpose(Image.Transpose.ROTATE_270).save(stripes, exif=exif)
+    with Image.open(stripes) as picture:
+        assert picture.size == (4, 8)
+    np.testing.assert_array_equal(SOURCES["caffe"].pixels(stripes), upright)
+
+
+def test_it_says_what_it_does() -> None:
+    assert str(SOURCES["caffe"]) == (
+        "both sides to 256, cut to 227x227, BGR·1, minus 104 117 123, by 1 1 1"
+    )
+    assert str(SOURCES["torchvision"]) == (
+        "short side to 256, cut to 224x224, RGB/255, minus 0.485 0.456 0.406, by 0.229 0.224 0.225"
+    )
+
+
 @pytest.mark.parametrize("way", SOURCES.values())
 def test_it_comes_back_from_json(way: Preprocessing) -> None:
     assert Preprocessing.from_dict(way.as_dict()) == way
@@ -57,7 +100,10 @@ def test_it_comes_back_from_json(way: Preprocessing) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"size": 0}, "size: expected an int of at least 1, got 0"),
+        ({"size": 0}, "size: expected an int of at least 1, at most 4096, got 0"),
+        ({"resize": 10**9}, "resize: expected an int of at least 1, at most 4096, got 1000000000"),
+        ({"std": (1.0, 1e-300, 1.0)}, "std: expected values above 0"),  # in float32
+        ({"mean": (1e300, 0.0, 0.0)}, "mean, std, scale: expected three"),
         ({"resize": 1}, "resize: expected at least the size 2, got 1"),
         ({"order": "GRB"}, "order: expected one of RGB, BGR, got 'GRB'"),
         ({"std": (1.0, 0.0, 1.0)}, "std: expected values above 0"),

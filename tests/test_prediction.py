@@ -60,9 +60,8 @@ def test_real_weights_name_real_photographs(capsys):
 def test_without_classes_the_numbers_are_shown(capsys, weights, picture):
     lines = succeed(capsys, "predict", picture, "--weights", weights, "--top", 10)
     assert lines[0] == (
-        "SqueezeNet cifar with 10 classes (.npz under torchvision's names); "
-        "pictures: short side to 32, cut to 32x32, RGB/255, "
-        "minus 0.4914 0.4822 0.4465, by 0.247 0.2435 0.2616"
+        "SqueezeNet cifar with 10 classes (.npz under torchvision's names); pictures: short side "
+        "to 32, cut to 32x32, RGB/255, minus 0.4914 0.4822 0.4465, by 0.247 0.2435 0.2616"
     )
     assert {line.split()[0] for line in lines[2:]} == set("0123456789")
 

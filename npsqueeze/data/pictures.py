@@ -60,7 +60,9 @@ def open_picture(path: str | Path) -> "Image.Image":
             warnings.simplefilter("ignore")  # a quirk in the metadata is no reason to refuse
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as picture:
-                return _on_white(ImageOps.exif_transpose(picture))
+                ImageOps.exif_transpose(picture, in_place=True)
+                picture.load()
+                return _on_white(picture)
     except UnidentifiedImageError as error:
         raise DataError(f"{path}: no picture of a kind that Pillow reads") from error
     except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
@@ -75,6 +77,9 @@ def _on_white(picture: "Image.Image") -> "Image.Image":
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     elif picture.mode in ("I", "F"):
         raise ValueError(f"mode {picture.mode}: expected 8 or 16 bits a channel")
-    opaque = picture.convert("RGBA")
-    white = Image.new("RGBA", picture.size, "white")
-    return Image.alpha_composite(white, opaque).convert("RGB")
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    picture = picture.convert("RGBA")
+    white = Image.new("RGB", picture.size, "white")
+    white.paste(picture, mask=picture)
+    return white

@@ -58,11 +58,9 @@ def compile(  # noqa: A001 (as PyTorch calls it)
     Raises
     ------
     ValueError
-        If the shape does not suit the model, or its output is not (N, classes).
+        If the shape does not suit the model.
     """
-    shape = model.output_shape(batch_shape)
-    if len(shape) != 2:
-        raise ValueError(f"model: expected an output of shape (N, classes), got {shape}")
+    model.output_shape(batch_shape)
     return _Compiler(model, batch_shape, training).plan()
 
 

@@ -74,7 +74,9 @@ class Parser:
             self._pool()
             pools.append(unit)
         final_relu, dropout = self._classifier()
-        if len(self.batch_norm) != 1 or self.taken != len(self.graph.nodes):
+        if len(set(pools)) < len(pools) or self.taken != len(self.graph.nodes):
+            raise NoMatch
+        if len(self.batch_norm) != 1:
             raise NoMatch
         windows = (size[0], stride[0], padding[0])
         return Outline(windows, tuple(pools), tuple(bypasses), final_relu, dropout)

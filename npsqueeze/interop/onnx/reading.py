@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from npsqueeze.arrays import Array
 from npsqueeze.errors import CheckpointError
 from npsqueeze.interop.extra import needs_extra
 from npsqueeze.interop.onnx.graph import Combination, Graph, Node
 from npsqueeze.interop.onnx.operation import Operation
 from npsqueeze.interop.onnx.operators import OPERATORS
-from npsqueeze.interop.onnx.tensors import LARGEST_TENSOR, read_tensor, repeated
+from npsqueeze.interop.onnx.tensors import DTYPES, LARGEST_TENSOR, read_tensor, repeated
 from npsqueeze.layers import Module, Parameter
 
 CONSTANTS = ("Constant", "ConstantOfShape", "Identity")
@@ -124,9 +126,11 @@ class _Reader:
         }
         output = self.proto.output[0].name
         graph = Graph(self.nodes, learned, inputs[0].name, self.other_names.get(output, output))
-        types = {member.data.dtype for _, member in graph.named_state()}
-        if len(types) > 1 or any(dtype.kind != "f" for dtype in types):
-            raise ValueError(f"expected weights of one floating-point type, got {types}")
+        types = {_declared_type(inputs[0])}
+        types.update(member.data.dtype for _, member in graph.named_state())
+        if len(types) > 1:
+            names = ", ".join(sorted(map(str, types)))
+            raise ValueError(f"expected input and weights of one type, got {names}")
         shape = _declared_shape(inputs[0])
         if shape is not None and None not in shape[1:]:
             graph.output_shape((shape[0] or 1, *(size for size in shape[1:] if size is not None)))
@@ -186,7 +190,10 @@ def _opset(model: Any) -> int:
 
 
 def _check_operators(graph: Any) -> None:
-    """Raise ValueError that names all operators at once that we do not know."""
+    """Raise ValueError, naming all at once, if there are operators that we do not know."""
+    for node in graph.node:
+        if not all(isinstance(name, str) for name in (node.op_type, *node.input, *node.output)):
+            raise ValueError("expected names of UTF-8, got other bytes")
     kinds = {
         node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
         for node in graph.node
@@ -197,11 +204,17 @@ def _check_operators(graph: Any) -> None:
         raise ValueError(f"operators that npsqueeze does not know: {', '.join(unknown[:20])}{more}")
 
 
+def _declared_type(value: Any) -> np.dtype[Any]:
+    """Return the type of an input's elements, float32 or float64."""
+    dtype = np.dtype(DTYPES.get(value.type.tensor_type.elem_type, np.void))
+    if dtype.kind != "f":
+        raise ValueError(f"{value.name}: expected an input of float32 or float64 numbers")
+    return dtype
+
+
 def _declared_shape(value: Any) -> tuple[int | None, ...] | None:
     """Return the shape of an input as the file states it; a size that it leaves open is None."""
     kind = value.type.tensor_type
-    if kind.elem_type not in (1, 11):
-        raise ValueError(f"{value.name}: expected an input of float32 or float64 numbers")
     if not kind.HasField("shape"):
         return None
     sizes = [size.dim_value or None for size in kind.shape.dim]  # 0 where it is a name, or nothing

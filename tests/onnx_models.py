@@ -52,7 +52,9 @@ def one_node(
     """Return the model of one operator, whose first input is "x" and whose others are weights."""
     named = {f"w{i}": array for i, array in enumerate(weights)}
     node = helper.make_node(operator, ["x", *named], ["y"], **attributes)
-    element = TensorProto.DOUBLE if weights and weights[0].dtype == np.float64 else TensorProto.FLOAT
+    element = (
+        TensorProto.DOUBLE if weights and weights[0].dtype == np.float64 else TensorProto.FLOAT
+    )
     return model_of([node], shape, named, opset, element=element)
 
 

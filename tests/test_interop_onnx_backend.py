@@ -50,7 +50,9 @@ def is_ours(case):
 
 
 NAMES = sorted({f"{case.name}_cpu" for case in CASES if is_ours(case)} | {"test_squeezenet_cpu"})
-FUNCTIONS = {name: item.func for items in SUITE._test_items.values() for name, item in items.items()}
+FUNCTIONS = {
+    name: item.func for items in SUITE._test_items.values() for name, item in items.items()
+}
 
 
 def reasons(name):

@@ -25,9 +25,7 @@ def check_gradients(layer, *shapes):
     """Compare the gradient of every input with differences, and the shape with that promised."""
     inputs = tuple(random_array(seed, shape) for seed, shape in enumerate(shapes))
     assert layer.output_shape(*shapes) == layer.forward(*inputs).shape
-    nps.gradcheck(
-        lambda *xs: (layer.forward(*xs), None), lambda dy, _: layer.backward(dy), inputs
-    )
+    nps.gradcheck(lambda *xs: (layer.forward(*xs), None), lambda dy, _: layer.backward(dy), inputs)
 
 
 @pytest.mark.parametrize(

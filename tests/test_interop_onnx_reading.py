@@ -77,9 +77,7 @@ def test_padding_behind_is_ceil_mode(size, stride, height, width):
     x = random_array(0, shape, np.float32)
     if stride <= size:
         assert type(layer) is MaxPool2d
-    np.testing.assert_array_equal(
-        layer.forward(x), Pooling(_geometry(**windows), "max").forward(x)
-    )
+    np.testing.assert_array_equal(layer.forward(x), Pooling(_geometry(**windows), "max").forward(x))
 
 
 def _geometry(kernel_shape, strides, pads):
@@ -387,7 +385,10 @@ def conv(**attributes):
         (one_node("Conv", IMAGE, W.astype(np.float16)), "got ONNX's type 10"),
         (one_node("Conv", IMAGE, W * np.nan), "expected finite numbers, got 108 others"),
         (one_node("Conv", IMAGE, W, W[0, 0, 0].astype(float)), r"the bias: expected shape \(4,\)"),
-        (one_node("Conv", IMAGE, W, W[:, 0, 0, 0].astype(float)), "input and weights of one type, got float32, float64"),
+        (
+            one_node("Conv", IMAGE, W, W[:, 0, 0, 0].astype(float)),
+            "input and weights of one type, got float32, float64",
+        ),
         (one_node("MaxPool", IMAGE), "kernel_shape: expected 2 ints"),
         (one_node("Concat", IMAGE), "axis: expected one, got none"),
         (one_node("Dropout", IMAGE, np.array(1.5, np.float32)), "ratio: expected a probability"),

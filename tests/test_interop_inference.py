@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from npsqueeze.interop.inference import _factor, infer_metaparameters
@@ -58,6 +58,9 @@ def test_the_metaparameters_come_back(version, options, size):
             "expand": st.floats(0.1, 0.9).map(lambda share: {1: share, 3: 1 - share}),
         }
     )
+)
+@example(  # half of 9 and of 13 would be rounded down, and of 11 up
+    {"num_classes": 1, "base_e": 8, "incr_e": 1, "freq": 1, "expand": {1: 0.53125, 3: 0.46875}}
 )
 def test_what_is_inferred_has_the_shapes(way):
     shapes = shapes_of("1.1", **way)

@@ -154,10 +154,10 @@ def _factor(name: str, pairs: Iterable[tuple[int, int]], usual: float) -> dict[s
     pairs = list(pairs)
     low = max(Fraction(2 * m - 1, 2 * n) if m > 1 else Fraction(0) for n, m in pairs)
     high = min(Fraction(2 * m + 1, 2 * n) for n, m in pairs)
-    if low > high:
-        return {}
-    if low <= usual <= high:
+    if all(max(1, round(usual * n)) == m for n, m in pairs):
         return {name: usual}
+    if low >= high:
+        return {}
     margin = (high - low) / 1000  # at the very ends rounding goes either way
     return {name: float(_simplest(low + margin, high - margin))}
 

@@ -1,14 +1,19 @@
-"""ONNX files as others write them, built with ONNX's own helper; import after `importorskip`."""
+"""ONNX files as others write them; tests that import this are skipped without onnx."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+import pytest
 
+import npsqueeze as nps
 from npsqueeze.arrays import Array
 from npsqueeze.models import SqueezeNet
 from npsqueeze.module import Shape
+from tests.strategies import random_array
+
+onnx = pytest.importorskip("onnx")
+TensorProto, helper, numpy_helper = onnx.TensorProto, onnx.helper, onnx.numpy_helper
 
 
 def model_of(
@@ -56,6 +61,14 @@ def one_node(
         TensorProto.DOUBLE if weights and weights[0].dtype == np.float64 else TensorProto.FLOAT
     )
     return model_of([node], shape, named, opset, element=element)
+
+
+def zoo_network(version: str) -> SqueezeNet:
+    """Return a small network of seven classes, its biases not zero."""
+    model = nps.squeezenet(version, num_classes=7, seed=3, width=1 / 8).eval()
+    for i, parameter in enumerate(model.parameters()):
+        parameter.data += 0.05 * random_array(i, parameter.data.shape, np.float32)
+    return model
 
 
 class Zoo:

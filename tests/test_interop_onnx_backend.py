@@ -12,6 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from npsqueeze.functional import softmax
+from npsqueeze.interop.onnx.loading import load_pretrained
+from npsqueeze.interop.onnx.operators import OPERATORS
+from npsqueeze.interop.onnx.reading import CONSTANTS
+from npsqueeze.models import SqueezeNet
+
 onnx = pytest.importorskip("onnx")
 
 with warnings.catch_warnings():
@@ -24,12 +30,6 @@ with warnings.catch_warnings():
     SUITE = BackendTest(NpsqueezeBackend, __name__)
     CASES = [case for kind in ("node", "simple", "pytorch-converted", "pytorch-operator")
              for case in load_model_tests(kind=kind)]  # fmt: skip
-
-from npsqueeze.functional import softmax
-from npsqueeze.interop.onnx.loading import load_pretrained
-from npsqueeze.interop.onnx.operators import OPERATORS
-from npsqueeze.interop.onnx.reading import CONSTANTS
-from npsqueeze.models import SqueezeNet
 
 OUT_OF_SCOPE = {
     r"(conv|pool|batchnorm)\w*?(1d|3d)|operator_maxpool": "images of one or three dimensions",

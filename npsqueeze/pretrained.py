@@ -112,7 +112,10 @@ def _of_checkpoint(path: Path, preprocessing: Preprocessing | None) -> Pretraine
     if preprocessing is None:
         settings, size = metadata["settings"], metadata["image_size"]
         mean, std = (tuple(np.broadcast_to(settings[name], 3).tolist()) for name in ("mean", "std"))
-        preprocessing = Preprocessing(size, size, mean, std)
+        try:
+            preprocessing = Preprocessing(size, size, mean, std)
+        except ValueError as error:
+            raise CheckpointError(f"{path}: {error}") from error
     return Pretrained(model, preprocessing, tuple(metadata["classes"]), "a training")
 
 

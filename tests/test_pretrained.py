@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import npsqueeze as nps
+from npsqueeze.checkpoint import save_checkpoint
 from npsqueeze.data import CIFAR10_MEAN, CIFAR10_STD, SOURCES, Preprocessing
 from npsqueeze.errors import CheckpointError
 from npsqueeze.interop import to_caffe
@@ -117,6 +118,22 @@ def test_a_checkpoint_of_a_training(tmp_path):
     np.testing.assert_array_equal(found.model.forward(x), model.eval().forward(x))
     caffe = nps.load_pretrained(tmp_path / "run" / "last.npz", SOURCES["caffe"])
     assert caffe.preprocessing == SOURCES["caffe"]
+
+
+def test_a_checkpoint_for_pictures_that_would_fill_the_memory(tmp_path):
+    model = tiny_network()
+    arrays = {f"model.{name}": array for name, array in model.state_dict().items()}
+    metadata = {
+        "model": model.config,
+        "settings": {"mean": 0.5, "std": 0.5},
+        "classes": list("abcdefghij"),
+        "image_size": 10**6,
+    }
+    save_checkpoint(tmp_path / "a.npz", arrays, metadata)
+    with pytest.raises(
+        CheckpointError, match=r"a.npz: size: expected .* at most 4096, got 1000000"
+    ):
+        nps.load_pretrained(tmp_path / "a.npz")
 
 
 STATE = tiny_network().state_dict()

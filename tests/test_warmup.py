@@ -108,7 +108,7 @@ import sys, time, numpy, numba
 start = time.process_time()  # of this process alone, however busy the machine is
 import npsqueeze
 print(time.process_time() - start)
-print(*{"tqdm", "pooch", "PIL", "matplotlib"} & sys.modules.keys())
+print(*{"tqdm", "pooch", "PIL", "matplotlib", "safetensors", "onnx"} & sys.modules.keys())
 """
 
 

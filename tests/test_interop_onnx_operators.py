@@ -103,6 +103,13 @@ def test_dropout(model, p):
     assert (layer.p, layer.training) == (p, False)
 
 
+def test_two_dropouts_drop_other_places():
+    nodes = [helper.make_node("Dropout", [a], [b]) for a, b in ("xa", "ay")]
+    graph = read_model(model_of(nodes, IMAGE, {}, opset=13)).graph.train()
+    kept = graph.forward(np.ones(IMAGE, np.float32)) > 0
+    assert 0.1 < kept.mean() < 0.4  # a quarter; with one seed it were a half
+
+
 def test_batch_normalisation():
     arrays = [np.abs(random_array(i, (3,), np.float32)) for i in range(4)]
     model = one_node("BatchNormalization", IMAGE, *arrays, opset=6, is_test=1, spatial=1)

@@ -14,7 +14,7 @@ from npsqueeze.interop.onnx.graph import Combination, Graph, Node
 from npsqueeze.interop.onnx.operation import Operation
 from npsqueeze.interop.onnx.operators import OPERATORS
 from npsqueeze.interop.onnx.tensors import DTYPES, LARGEST_TENSOR, read_tensor, repeated
-from npsqueeze.layers import Module, Parameter
+from npsqueeze.layers import Dropout, Module, Parameter
 
 CONSTANTS = ("Constant", "ConstantOfShape", "Identity")
 """Operators that are done with when the file is read."""
@@ -149,6 +149,8 @@ class _Reader:
             return
         layer = OPERATORS[operation.kind](operation)
         operation.finish()
+        if isinstance(layer, Dropout):
+            layer.seed = len(self.nodes)  # with one seed, two layers would drop the same places
         if isinstance(layer, Module):  # a file may name one array as the weights of many layers
             self.size += sum(member.data.size for _, member in layer.named_state())
             if self.size > LARGEST_TENSOR:

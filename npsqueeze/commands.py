@@ -11,26 +11,27 @@ from typing import Any
 
 import numpy as np
 
-from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
-from npsqueeze import kernels
+from npsqueeze import comparison, kernels, plots
 from npsqueeze.data import (
     Dataset,
     fetch_cifar10,
     find_data,
     load_cifar10,
-    normalize,
-    read_picture,
 )
+from npsqueeze.design_space import family_table
 from npsqueeze.doctor import doctor as examine
-from npsqueeze.engine import compile  # noqa: A004 (as PyTorch calls it)
-from npsqueeze.errors import CheckpointError, GradientError
+from npsqueeze.errors import GradientError, TrainingError
 from npsqueeze.evaluation import accuracy_line
 from npsqueeze.evaluation import evaluate as evaluate_model
 from npsqueeze.gradient_suite import check_all_operations, check_networks
+from npsqueeze.inspection import inspection_table
+from npsqueeze.looking import FIGURES, draw_inspection
 from npsqueeze.models import squeezenet
-from npsqueeze.runs import load_model, read_run
+from npsqueeze.prediction import pretrained_network
+from npsqueeze.published import fetch_weights
+from npsqueeze.runs import find_weights, load_model, read_run
+from npsqueeze.settings import Settings
 from npsqueeze.summary import summary as summary_table
-from npsqueeze.training import Settings
 from npsqueeze.training import train as train_model
 from npsqueeze.warmup import compile_all
 
@@ -72,11 +73,17 @@ def train(
     version = net.config["version"]
     print(f"SqueezeNet {version}: {parameters:,} parameters; this run is kept in {folder}/")
     _set_threads(threads)
-    history = train_model(net, train_set, test_set, run=folder, resume=resume, **settings)
+    again = ["npsqueeze", "train", "--run", str(folder), "--resume"]
+    again += ["--data", data] if data else []
+    again += ["--subset", str(subset)] if subset else []
+    try:
+        history = train_model(net, train_set, test_set, run=folder, resume=resume, **settings)
+    except TrainingError:
+        if (folder / "last.npz").exists():
+            smaller = Settings(**settings).highest_lr / 10
+            print(f"to go on: {shlex.join([*again, '--lr', f'{smaller:g}'])}", flush=True)
+        raise
     if history.evaluation is None:
-        again = ["npsqueeze", "train", "--run", str(folder), "--resume"]
-        again += ["--data", data] if data else []
-        again += ["--subset", str(subset)] if subset else []
         print(f"to go on: {shlex.join(again)}")
         return INTERRUPTED
     pictures = ", ".join(path.name for path in sorted(folder.glob("*.png")))
@@ -111,7 +118,7 @@ def evaluate(
     weights: str | None = None, data: str | None = None, threads: int | None = None
 ) -> None:
     """Print the loss and the accuracy of a checkpoint."""
-    path = _find_weights(weights)
+    path = find_weights(weights)
     net, metadata = load_model(path)
     _, test_set = _load_data(data)
     print(f"network of {path}")
@@ -122,21 +129,41 @@ def evaluate(
     print(accuracy_line(evaluation.accuracy, len(test_set)))
 
 
-def predict(pictures: list[str], weights: str | None = None, top: int = 5) -> None:
-    """Print the most probable classes of each picture as bars."""
-    if top < 1:
-        raise ValueError(f"--top: expected at least 1, got {top}")
-    net, metadata = load_model(_find_weights(weights))
-    settings, classes = metadata["settings"], metadata["classes"]
-    images = [read_picture(path, metadata["image_size"]) for path in pictures]
-    x = normalize(np.stack(images), settings["mean"], settings["std"])
-    logits = compile(net.eval(), x.shape, training=False).forward(x)
-    for path, probabilities in zip(pictures, F.softmax(logits), strict=True):
-        print(path)
-        width = max(map(len, classes))
-        for label in np.argsort(-probabilities, kind="stable")[:top]:
-            share = float(probabilities[label])
-            print(f"  {classes[label]:{width}}  {100 * share:5.1f} %  {'█' * round(40 * share)}")
+def inspect(
+    weights: str | None = None,
+    pictures: list[str] | None = None,
+    data: str | None = None,
+    out: str = "inspection",
+) -> None:
+    """Draw what is inside a network, and print a table of its weights and dead units."""
+    path, pretrained = pretrained_network(weights)
+    net, preprocessing = pretrained.model, pretrained.preprocessing
+    if pictures is not None:
+        images = np.stack([preprocessing.pixels(picture) for picture in pictures])
+    else:
+        images = load_cifar10(find_data(data))[1].images
+        if images.shape[2] != preprocessing.size:
+            raise ValueError(
+                f"--picture: expected at least one, for {path} sees {preprocessing.size} pixels, "
+                f"and the test pictures have {images.shape[2]}"
+            )
+    plural = "s" * (len(images) != 1)
+    print(f"network of {path}; dead units are zero all over {len(images):,} picture{plural}")
+    dead = draw_inspection(net, preprocessing.apply(images), images, out)
+    print(inspection_table(net, dead))
+    print(f"{out}/: {', '.join(FIGURES)}")
+
+
+def plot(runs: list[str], out: str = "comparison.png") -> None:
+    """Draw the curves of several runs over each other."""
+    folders = list(dict.fromkeys(map(Path, runs)))
+    names = comparison.labels(folders, map(comparison.read_configuration, folders))
+    rows = map(comparison.read_metrics, folders)
+    try:
+        plots.compare_runs(dict(zip(names, rows, strict=True)), out)
+    except OSError as error:
+        raise ValueError(f"--out: {out} cannot be written: {error.strerror}") from error
+    print(f"{out}: {len(folders)} {'run' if len(folders) == 1 else 'runs'}")
 
 
 def gradcheck(seed: int = 0) -> int:
@@ -164,15 +191,24 @@ def gradcheck(seed: int = 0) -> int:
 
 
 def summary(
-    model: str, size: int | None = None, classes: int | None = None, **network: Any
+    model: str | None,
+    size: int | None = None,
+    classes: int | None = None,
+    family: str | None = None,
+    **network: Any,
 ) -> None:
-    """Print the table of a network."""
-    size = SUMMARY_INPUT[model] if size is None else size
+    """Print the table of a network, or the sizes of a family of networks."""
+    if family is not None and size is not None:
+        raise ValueError("--input: expected none with --family, for parameters know no pixels")
+    version = model or ("cifar" if family is None else "1.0")
     if classes is None:
-        classes = 10 if model == "cifar" else 1000
-    print(
-        summary_table(squeezenet(model, num_classes=classes, seed=0, **network), (1, 3, size, size))
-    )
+        classes = 10 if version == "cifar" else 1000
+    network |= {"num_classes": classes}
+    if family is not None:
+        print(family_table(family, version, **network))
+        return
+    size = SUMMARY_INPUT[version] if size is None else size
+    print(summary_table(squeezenet(version, seed=0, **network), (1, 3, size, size)))
 
 
 def exercises() -> None:
@@ -216,6 +252,11 @@ def fetch(folder: str | None = None, source: str | None = None) -> None:
     print(f"{fetch_cifar10(folder, source)}: all of CIFAR-10, every file as published")
 
 
+def fetch_published(name: str, source: str | None = None) -> None:
+    """Get published weights, and tell where they are."""
+    print(f"{fetch_weights(name, source)}: {name}, as published")
+
+
 def _settings_and_network(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Sort the flags into the fields of `Settings` and the metaparameters of the network."""
     names = {field.name for field in fields(Settings)}
@@ -236,17 +277,6 @@ def _load_data(
         flush=True,
     )
     return train_set, test_set
-
-
-def _find_weights(weights: str | None) -> Path:
-    if weights is not None:
-        return Path(weights)
-    found = sorted(Path("runs").glob("*/last.npz"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise CheckpointError(
-            "no trained network in runs/: run `npsqueeze train`, or name one with --weights FILE"
-        )
-    return found[-1]
 
 
 def _set_threads(threads: int | None) -> None:

@@ -29,10 +29,12 @@ def evaluate(
     mean: Channels = CIFAR10_MEAN,
     std: Channels = CIFAR10_STD,
     engine: str = "compiled",
+    flips: bool = False,
 ) -> Evaluation:
     """Run the model, in inference mode, over all pictures of a data set.
 
-    The engine is "compiled" or "layers".
+    The engine is "compiled" or "layers". With `flips`, the logits are the mean of those of each
+    picture and of its mirror image.
 
     Raises
     ------
@@ -49,9 +51,11 @@ def evaluate(
     was_training = model.training
     model.eval()
     try:
-        logits = np.concatenate(
-            [network.forward(x) for x, _ in evaluation_batches(dataset, BATCH_SIZE, mean, std)]
-        )
+        batches = [x for x, _ in evaluation_batches(dataset, BATCH_SIZE, mean, std)]
+        logits = np.concatenate([network.forward(x) for x in batches])
+        if flips:
+            mirrored = [network.forward(np.ascontiguousarray(x[..., ::-1])) for x in batches]
+            logits = (logits + np.concatenate(mirrored)) / 2
     finally:
         model.train(was_training)
     loss, cache = F.softmax_cross_entropy_forward(logits, dataset.labels)

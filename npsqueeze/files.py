@@ -35,3 +35,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a killed process has left of its `atomic_write`s in a folder of one's own."""
+    for unfinished in folder.glob(f".*.{'[0-9a-f]' * 8}.part"):
+        unfinished.unlink(missing_ok=True)

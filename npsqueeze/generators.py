@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 
 # The middle number of a key says what the numbers are for.
-INITIALIZATION, DROPOUT, SUBSET, PERMUTATION, AUGMENTATION = range(5)
+INITIALIZATION, DROPOUT, SUBSET, PERMUTATION, AUGMENTATION, CUTOUT = range(6)
 
 
 def generator(key: tuple[int, ...]) -> np.random.Generator:

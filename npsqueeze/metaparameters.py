@@ -77,6 +77,15 @@ def fire_channels(config: Mapping[str, Any], i: int) -> tuple[int, dict[int, int
     return max(1, round(config["squeeze_ratio"] * total)), expand
 
 
+def fire_index(i: int, pool_after: Iterable[int]) -> int:
+    """Return the number of Fire module i in `features`, as torchvision counts them.
+
+    Each unit takes one number (the stem two, with its ReLU), and so does each pooling layer.
+    """
+    unit = i + 2
+    return unit + sum(place < unit for place in set(pool_after))
+
+
 def scaled(channels: int, config: Mapping[str, Any]) -> int:
     """Return `channels` times the width, and at least one."""
     return max(1, round(channels * config["width"]))

@@ -81,7 +81,7 @@ def squeezenet(
         How the expand filters are shared out; the paper's pct_3x3 is ``expand[3]``.
     width : float
         Factor of all channels but the classes.
-    init : "he" or "xavier"
+    init : "he", "he-uniform" or "xavier"
         Scheme of the initial weights; those of the last layer are N(0, 0.01²) always.
 
     Returns
@@ -124,18 +124,10 @@ class SqueezeNet(Module):
 
         Raises
         ------
-        TypeError
-            If x is not of the parameters' type.
-        ValueError
-            If x has another shape, is too small for the pooling chain, or holds a NaN or infinity.
+        TypeError, ValueError
+            As `check_input`.
         """
-        dtype = self.parameters()[0].data.dtype
-        if not isinstance(x, np.ndarray) or x.dtype != dtype:
-            found = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
-            raise TypeError(f"x: expected an array of {dtype}, the model's type, got {found}")
-        self.output_shape(x.shape)
-        if not np.isfinite(x).all():
-            raise ValueError(f"x: expected finite numbers, got {(~np.isfinite(x)).sum()} others")
+        self.check_input(x)
         return self.classifier.forward(self.features.forward(x))
 
     def backward(self, dy: Array) -> Array:
@@ -159,6 +151,33 @@ class SqueezeNet(Module):
                 f"x: {shape[2]}x{shape[3]} pixels are too few for this network: nothing would be "
                 "left after its pooling layers"
             ) from error
+
+    def check_input(self, x: Array) -> None:
+        """Raise unless x are images that the network can take.
+
+        Raises
+        ------
+        TypeError
+            If x is not of the parameters' type.
+        ValueError
+            If x has another shape, is too small for the pooling chain, or holds a NaN or infinity.
+        """
+        dtype = self.parameters()[0].data.dtype
+        if not isinstance(x, np.ndarray) or x.dtype != dtype:
+            found = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
+            raise TypeError(f"x: expected an array of {dtype}, the model's type, got {found}")
+        self.output_shape(x.shape)
+        if not np.isfinite(x).all():
+            raise ValueError(f"x: expected finite numbers, got {(~np.isfinite(x)).sum()} others")
+
+    def twin(self) -> "SqueezeNet":
+        """Return a network in inference mode that computes the same and shares no array with it.
+
+        Its passes leave this one's gradients, running statistics and caches as they are.
+        """
+        twin = SqueezeNet(self.config).astype(self.parameters()[0].data.dtype)
+        twin.load_state_dict(self.state_dict())
+        return twin.eval()
 
     def _initialize(self) -> None:
         """Draw the weights by the scheme, those of the last layer smaller; biases stay zero.

@@ -152,12 +152,7 @@ class Module(ABC):
             If a name is missing or unknown, or a shape differs; nothing is changed then.
         """
         own = dict(self.named_state())
-        if own.keys() != state.keys():
-            missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
-            raise ValueError(
-                "state: expected the names of this module; "
-                f"missing: {_first_names(missing)}; unknown: {_first_names(unknown)}"
-            )
+        check_names(own.keys(), state.keys())
         converted = {
             name: _converted(f"state[{name!r}]", state[name], member.data)
             for name, member in own.items()
@@ -205,6 +200,15 @@ class Sequential(Module):
         for layer in self.layers.values():
             shape = layer.output_shape(shape)
         return shape
+
+
+def check_names(expected: Set[str], given: Set[str]) -> None:
+    """Raise ValueError, naming the first that differ, unless a state has the `expected` names."""
+    if expected != given:
+        missing, unknown = _first_names(expected - given), _first_names(given - expected)
+        raise ValueError(
+            f"state: expected the names of this module; missing: {missing}; unknown: {unknown}"
+        )
 
 
 def _first_names(names: Set[str]) -> str:

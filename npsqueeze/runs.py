@@ -1,10 +1,11 @@
 """A run's folder: configuration, metrics, checkpoints, pictures; and models from checkpoints."""
 
+import contextlib
 import csv
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,18 @@ from npsqueeze.arrays import Array
 from npsqueeze.checkpoint import load_checkpoint, save_checkpoint
 from npsqueeze.data import Dataset, normalize
 from npsqueeze.errors import CheckpointError
-from npsqueeze.files import atomic_write
+from npsqueeze.files import atomic_write, remove_unfinished
+from npsqueeze.locks import folder_lock
 from npsqueeze.models import SqueezeNet, squeezenet
+from npsqueeze.state_shapes import check_state
 
 
 class Run:
     """The folder of one training.
 
-    `last.npz` is enough to go on, `best.npz` is the network with the best test accuracy so far.
+    `last.npz` is the truth, and enough to go on. The other files follow from it: `best.npz`, the
+    network with the best test accuracy so far, `metrics.csv` and `config.json`. A process that
+    is killed may leave them one save behind; to resume writes them again.
     Every file is written aside and renamed: a reader never meets half of one.
     """
 
@@ -45,71 +50,107 @@ class Run:
             "test_set": _fingerprint(test_set),
         }
 
-    def create(self) -> None:
-        """Make the folder, with its configuration.
+    @contextlib.contextmanager
+    def held(self, create: bool) -> Iterator[None]:
+        """Hold the folder, which is made to `create` a run, against every other training.
+
+        What a killed one has left half written is removed.
 
         Raises
         ------
         CheckpointError
-            If it holds a run already, or cannot be written.
+            If another training holds it, it cannot be written, or (to create) has a run already.
         """
-        if (self.folder / "last.npz").exists():
-            raise CheckpointError(
-                f"{self.folder}: holds a training already; resume it, or name another folder"
-            )
-        configuration = json.dumps(self.identity, indent=2) + "\n"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CheckpointError(
-                f"{self.folder}: expected a folder that can be written ({error.strerror})"
-            ) from error
-        self._write("config.json", configuration)
+        with contextlib.ExitStack() as stack:
+            try:
+                if create:
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(folder_lock(self.folder))
+                remove_unfinished(self.folder)
+            except BlockingIOError as error:
+                raise CheckpointError(
+                    f"{self.folder}: another training is at work there; let it end, or name "
+                    "another folder"
+                ) from error
+            except OSError as error:
+                raise CheckpointError(
+                    f"{self.folder}: expected a folder that can be written ({error.strerror})"
+                ) from error
+            if create:
+                if (self.folder / "last.npz").exists():
+                    raise CheckpointError(
+                        f"{self.folder}: holds a training already; resume it, or name another "
+                        "folder"
+                    )
+                self._write_configuration(self.identity)
+            yield
 
     def save(self, arrays: Mapping[str, Array], progress: Mapping[str, Any]) -> None:
-        """Write the checkpoints and the metrics for the present state."""
-        rows = progress["rows"]
-        accuracies = [row["test_accuracy"] for row in rows]
-        if rows and progress["seen"] == 0 and accuracies[-1] >= max(accuracies):
-            weights = {name: a for name, a in arrays.items() if name.startswith("model.")}
-            save_checkpoint(self.folder / "best.npz", weights, self.identity | {"epoch": len(rows)})
-        if rows:
-            table = io.StringIO()
-            writer = csv.DictWriter(table, rows[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-            self._write("metrics.csv", table.getvalue())
-        # Last of all: a run that breaks off before repeats the epoch, with its other files.
+        """Write the checkpoints and the metrics for the present state.
+
+        Raises
+        ------
+        CheckpointError
+            If a file cannot be written; those that were there before are whole.
+        """
         metadata = self.identity | {"progress": dict(progress)}
         save_checkpoint(self.folder / "last.npz", arrays, metadata)
+        self._follow(arrays, metadata)
 
     def load(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return the arrays and the progress of `last.npz`.
+        """Return the arrays and the metadata of `last.npz`, and let the other files follow it.
+
+        The learning rate alone may be another one than this run's: a training that has exploded
+        goes on with a smaller one.
 
         Raises
         ------
         CheckpointError
             If there is none, it is damaged, or it belongs to another model, data or settings.
         """
-        arrays, metadata = load_checkpoint(self.folder / "last.npz")
-        expected = json.loads(json.dumps(self.identity))  # as a checkpoint keeps it
-        for part, mine in expected.items():
+        path = self.folder / "last.npz"
+        arrays, metadata = load_checkpoint(path)
+        for part, mine in json.loads(json.dumps(self.identity)).items():  # as a checkpoint keeps it
             theirs = metadata.get(part)
-            if theirs == mine:
-                continue
-            if part.endswith("_set"):
+            if part.endswith("_set") and theirs != mine:
                 raise CheckpointError(
-                    f"{self.folder / 'last.npz'}: the pictures of the {part} are not those of this "
-                    "run: name the data (and the subset) that it began with"
+                    f"{path}: the pictures of the {part} are not those of this run: name the data "
+                    "(and the subset) that it began with"
                 )
             if isinstance(mine, dict) and isinstance(theirs, dict):
-                name = next(n for n in mine | theirs if mine.get(n) != theirs.get(n))
+                names = (n for n in mine | theirs if (part, n) != ("settings", "lr"))
+                name = next((n for n in names if mine.get(n) != theirs.get(n)), None)
+                if name is None:
+                    continue
                 part, mine, theirs = f"{part}, {name}", mine.get(name), theirs.get(name)
-            raise CheckpointError(
-                f"{self.folder / 'last.npz'}: another training: {part}: expected {mine}, "
-                f"got {theirs}"
-            )
-        return arrays, metadata["progress"]
+            if theirs != mine:
+                raise CheckpointError(
+                    f"{path}: another training: {part}: expected {mine}, got {theirs}"
+                )
+        try:
+            self._follow(arrays, metadata)
+        except (KeyError, TypeError, IndexError) as error:
+            raise CheckpointError(f"{path}: holds no training ({error!r})") from error
+        return arrays, metadata
+
+    def _follow(self, arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> None:
+        """Write what follows from the content of `last.npz`."""
+        identity = {part: metadata[part] for part in self.identity}
+        rows, seen = metadata["progress"]["rows"], metadata["progress"]["seen"]
+        accuracies = [row["test_accuracy"] for row in rows]
+        if rows and seen == 0 and accuracies[-1] >= max(accuracies):
+            weights = {name: a for name, a in arrays.items() if name.startswith("model.")}
+            save_checkpoint(self.folder / "best.npz", weights, identity | {"epoch": len(rows)})
+        if rows:
+            table = io.StringIO()
+            writer = csv.DictWriter(table, rows[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+            self._write("metrics.csv", table.getvalue())
+        self._write_configuration(identity)
+
+    def _write_configuration(self, identity: Mapping[str, Any]) -> None:
+        self._write("config.json", json.dumps(identity, indent=2) + "\n")
 
     def draw(self, rows: list[dict[str, Any]], probabilities: Array, test_set: Dataset) -> None:
         """Write the pictures: curves, confusion matrix, worst mistakes, first filters."""
@@ -147,6 +188,24 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise CheckpointError(f"{folder / 'last.npz'}: holds no training ({error})") from error
 
 
+def find_weights(weights: str | None) -> Path:
+    """Return the path `weights`, or if it is None, the last checkpoint of the newest run.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no run.
+    """
+    if weights is not None:
+        return Path(weights)
+    found = sorted(Path("runs").glob("*/last.npz"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise CheckpointError(
+            "no trained network in runs/: run `npsqueeze train`, or name one with --weights FILE"
+        )
+    return found[-1]
+
+
 def load_model(path: str | Path) -> tuple[SqueezeNet, dict[str, Any]]:
     """Return the network of a checkpoint, in inference mode, and the checkpoint's metadata.
 
@@ -161,12 +220,13 @@ def load_model(path: str | Path) -> tuple[SqueezeNet, dict[str, Any]]:
     arrays, metadata = load_checkpoint(path)
     try:
         config = metadata["model"]
-        model = squeezenet(**config)
         weights = {
             name.removeprefix("model."): array
             for name, array in arrays.items()
             if name.startswith("model.")
         }
+        check_state(weights, config)
+        model = squeezenet(**config)
         model.load_state_dict(weights)
         if len(metadata["classes"]) != config["num_classes"]:
             raise ValueError("classes: expected one name for each class")

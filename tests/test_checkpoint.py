@@ -16,7 +16,6 @@ from hypothesis.extra import numpy as hnp
 from npsqueeze import checkpoint
 from npsqueeze.checkpoint import load_checkpoint, save_checkpoint
 from npsqueeze.errors import CheckpointError
-from npsqueeze.files import atomic_write
 
 ARRAYS = {
     "features.0.weight": np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32),
@@ -121,13 +120,6 @@ def test_the_folder_is_on_the_disk_after_the_file(tmp_path, monkeypatch):
     assert [stat.S_ISDIR(status.st_mode) for status in synced] == [False, True]
 
 
-def test_atomic_write_shows_nothing_before_the_end(tmp_path):
-    with atomic_write(tmp_path / "a.txt") as file:
-        file.write(b"abc")
-        assert not (tmp_path / "a.txt").exists()
-    assert (tmp_path / "a.txt").read_bytes() == b"abc"
-
-
 @pytest.mark.parametrize("place", ["missing/model.npz", "model.npz/below.npz", "folder"])
 def test_unwritable_places(saved, place):
     (saved.parent / "folder").mkdir()
@@ -209,14 +201,14 @@ def npy(array):
         (b"hello", "damaged, or no .npz file"),
         (npy(np.ones(3)), "damaged, or no .npz file"),
         (npz(a=np.ones(3)), "an archive, but not one that npsqueeze wrote"),
-        (zipped("word/document.xml", "<a/>"), "an archive, but not one that npsqueeze wrote"),
+        (zipped("word/document.xml", "<a/>"), "damaged, or no .npz file .*document.xml: expected"),
         (npz(npsqueeze=np.ones(3)), "not one that npsqueeze wrote"),
         (npz(npsqueeze=np.array("[1, 2]")), "not one that npsqueeze wrote"),
         (npz(npsqueeze=np.array("{}")), "not one that npsqueeze wrote"),
-        (zipped("npsqueeze.npy", b"\x93NUMPY"), "not one that npsqueeze wrote"),
+        (zipped("npsqueeze.npy", b"\x93NUMPY"), "damaged, or no .npz file"),
         (
             npz(npsqueeze=header(1, ["a"]), a=np.array([None])),
-            "not one that npsqueeze wrote .*allow_pickle=False",
+            "damaged, or no .npz file .*a.npy: expected numbers or text, got Python objects",
         ),
         (npz(npsqueeze=header(2, [])), "expected format 1, got 2"),
         (npz(npsqueeze=header(1, ["a"])), r"damaged: expected the arrays \['a'\], got \[\]"),

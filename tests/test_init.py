@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from npsqueeze.init import SCHEMES, fans, he_normal, normal, xavier_normal
+from npsqueeze.init import SCHEMES, fans, he_normal, he_uniform, normal, xavier_normal
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,7 @@ def test_fans(shape, expected):
     [
         (he_normal, (128, 64, 3, 3), 2 / 576),
         (he_normal, (300, 200), 2 / 200),
+        (he_uniform, (128, 64, 3, 3), 2 / 576),
         (xavier_normal, (128, 64, 3, 3), 2 / (576 + 1152)),
         (xavier_normal, (300, 200), 2 / 500),
     ],
@@ -29,6 +30,13 @@ def test_mean_and_variance(scheme, shape, variance):
     n = weight.size  # the bounds are five standard errors
     assert abs(weight.mean()) < 5 * np.sqrt(variance / n)
     assert weight.var() == pytest.approx(variance, rel=5 * np.sqrt(2 / n))
+
+
+def test_the_uniform_scheme_stays_within_its_bounds():
+    weight = he_uniform((64, 32, 3, 3), np.random.default_rng(0))
+    bound = np.sqrt(6 / 288)
+    assert 0.99 * bound < weight.max() <= bound
+    assert -bound <= weight.min() < -0.99 * bound
 
 
 def test_he_keeps_the_signal_through_relus():
@@ -68,6 +76,7 @@ def test_bad_shapes(scheme, shape):
         scheme(shape, np.random.default_rng(0))
 
 
-def test_bad_generator():
+@pytest.mark.parametrize("scheme", SCHEMES.values())
+def test_bad_generator(scheme):
     with pytest.raises(TypeError, match=r"generator: expected .*got 0"):
-        he_normal((4, 3), 0)
+        scheme((4, 3), 0)

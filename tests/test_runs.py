@@ -3,6 +3,9 @@
 import csv
 import json
 import os
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +21,9 @@ from tests.tiny import digest, embedded_pictures, tiny_network
 
 one_thread = tiny.one_thread
 
+SAVED = [".lock", "best.npz", "config.json", "last.npz", "metrics.csv"]
 FILES = [
-    "best.npz", "config.json", "confusion.png", "curves.png", "filters.png", "last.npz",
+    ".lock", "best.npz", "config.json", "confusion.png", "curves.png", "filters.png", "last.npz",
     "metrics.csv", "mistakes.png",
 ]  # fmt: skip
 PICTURES, TEST_PICTURES = embedded_pictures(40), embedded_pictures(20)
@@ -150,7 +154,7 @@ def test_a_folder_without_permission(tmp_path):
 
 
 def test_nothing_to_resume(tmp_path):
-    with pytest.raises(CheckpointError, match=r"last.npz: cannot be read: No such file"):
+    with pytest.raises(CheckpointError, match=r"run: expected a folder .*\(No such file"):
         train(tmp_path / "run", resume=True)
     assert not (tmp_path / "run").exists()
 
@@ -182,7 +186,9 @@ def test_a_checkpoint_of_another_architecture(run):
     ("change", "message"),
     [
         ({"model": None}, "NoneType"),
-        ({"model": {"version": "cifar"}}, "missing: features.0.bias"),
+        ({"model": {"version": "cifar"}}, "num_classes: expected"),
+        ({"model": {"version": "cifar", "num_classes": 10}}, "missing: features.0.bias"),
+        ({"model": network().config | {"width": 1e6}}, "expected shape"),  # would fill the memory
         ({"model": network().config | {"depth": 8}}, "depth"),
         ({"model": network().config | {"width": -1.0}}, "width: expected"),
         ({"model": network().config | {"bypass": "complex"}}, "missing: .*bypass.weight"),
@@ -219,8 +225,9 @@ def test_a_save_that_fails_keeps_the_last_one(tmp_path, monkeypatch, error, file
     expected = CheckpointError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(expected, match=rf"{file}: cannot be written|^$"):
         train(tmp_path / "run", **no_epoch_is_worse)
-    assert names(tmp_path / "run") == ["best.npz", "config.json", "last.npz", "metrics.csv"]
-    assert load_checkpoint(tmp_path / "run" / "last.npz")[1]["progress"]["step"] == 4
+    assert names(tmp_path / "run") == SAVED
+    saved = 4 if file == "last.npz" else 8  # last.npz comes first, and the others follow it
+    assert load_checkpoint(tmp_path / "run" / "last.npz")[1]["progress"]["step"] == saved
 
     monkeypatch.undo()  # there is room again: the run goes on from there
     monkeypatch.setattr(Run, "draw", lambda *_: None)
@@ -231,6 +238,134 @@ def test_a_save_that_fails_keeps_the_last_one(tmp_path, monkeypatch, error, file
     assert resumed.evaluation.loss == history.evaluation.loss
     best = max(history.rows, key=lambda row: (row["test_accuracy"], row["epoch"]))
     assert load_checkpoint(tmp_path / "run" / "best.npz")[1]["epoch"] == best["epoch"]
+
+
+def test_the_other_files_follow_the_checkpoint(run, monkeypatch):
+    right = {name: (run / name).read_bytes() for name in ("best.npz", "metrics.csv", "config.json")}
+    # As after a kill between two files: they are a save ahead or behind, or missing.
+    with (run / "metrics.csv").open("a") as file:
+        file.write("2,0.1,2,0.1,2,0.1,100\n")
+    (run / "best.npz").unlink()
+    (run / "config.json").write_text("{}")
+    (run / ".last.npz.0123abcd.part").write_text("half")
+    train(run, epochs=1, resume=True)
+    assert {name: (run / name).read_bytes() for name in right} == right
+    assert names(run) == SAVED
+
+
+BUSY = """
+import sys
+from tests.test_runs import Path, Run, train
+Run.draw = lambda *_: None
+def wait(line):
+    print(line, flush=True)
+    sys.stdin.read()
+train(Path(sys.argv[1]), report=wait)
+"""
+
+
+def test_a_second_training_in_the_folder_is_refused(tmp_path):
+    command = [sys.executable, "-c", BUSY, str(tmp_path / "run")]
+    options = {"cwd": Path(__file__).parents[1], "text": True}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options
+    ) as busy:
+        assert busy.stdout.readline().startswith("epoch   1/4")
+        before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+        for resume in (False, True):
+            with pytest.raises(CheckpointError, match="run: another training is at work there; "):
+                train(tmp_path / "run", resume=resume)
+        assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+        busy.communicate("")
+    assert busy.returncode == 0
+    assert load_checkpoint(tmp_path / "run" / "last.npz")[1]["progress"]["step"] == 4 * EPOCHS
+
+
+def test_a_second_thread_in_the_folder_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(Run, "draw", lambda *_: None)
+    outcomes = []
+
+    def attempt():
+        try:
+            train(tmp_path / "run", resume=True)
+        except CheckpointError as error:
+            outcomes.append(str(error))
+
+    def attempt_in_a_thread(line):
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        thread.join()
+
+    history = train(tmp_path / "run", epochs=1, report=attempt_in_a_thread)
+    assert len(history.rows) == 1
+    (refusal,) = outcomes
+    assert "another training is at work there" in refusal
+
+
+FULL_DISK = """
+import resource, sys
+from tests.test_runs import Path, Run, network, train
+Run.draw = lambda *_: None
+def fill(line):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+try:
+    train(Path(sys.argv[1]), report=fill)
+except Exception as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of file size are POSIX's")
+def test_a_disk_that_fills_up_keeps_the_last_save(tmp_path, monkeypatch):
+    # The system itself refuses to write beyond the limit, in the middle of the checkpoint.
+    result = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path / "run")],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    message = f"{tmp_path / 'run' / 'last.npz'}: cannot be written: File too large"
+    assert (result.stdout, result.stderr) == (f"CheckpointError: {message}\n", "")
+    assert (tmp_path / "run" / "last.npz").stat().st_size > 20_000
+    assert load_checkpoint(tmp_path / "run" / "last.npz")[1]["progress"]["step"] == 4
+    assert names(tmp_path / "run") == [
+        ".lock",
+        "best.npz",
+        "config.json",
+        "last.npz",
+        "metrics.csv",
+    ]
+
+    monkeypatch.setattr(Run, "draw", lambda *_: None)
+    model, whole = network(), network()
+    train(tmp_path / "run", model, resume=True)
+    train(None, whole)
+    assert digest(model) == digest(whole)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda arrays, data: arrays.pop("model.features.0.weight"), "missing: features.0.weight"),
+        (lambda arrays, data: arrays.pop("optimizer.velocity.3"), "'velocity.3' is missing"),
+        (lambda arrays, data: data["progress"].pop("rows"), "holds no training .*rows"),
+        (lambda arrays, data: data.pop("progress"), "holds no training .*progress"),
+        (lambda arrays, data: data["progress"].update(step="4"), "last.npz holds no such training"),
+        (lambda arrays, data: data["progress"].update(step=9), "one row of metrics for each of 2"),
+        (lambda arrays, data: data["progress"].update(mood="good"), "unexpected keyword.*mood"),
+        (lambda arrays, data: data["progress"].update(rows=[3]), "holds no training"),
+    ],
+)
+def test_a_checkpoint_of_no_such_training(run, change, message):
+    arrays, metadata = load_checkpoint(run / "last.npz")
+    change(arrays, metadata)
+    save_checkpoint(run / "last.npz", arrays, metadata)
+    before = (run / "last.npz").read_bytes()
+    with pytest.raises(CheckpointError, match=message) as caught:
+        train(run, epochs=1, resume=True)
+    assert str(run) in str(caught.value)
+    assert (run / "last.npz").read_bytes() == before
 
 
 def test_a_disk_too_full_for_pictures_does_not_cost_the_result(tmp_path, monkeypatch):

@@ -5,8 +5,10 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
-from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,16 +17,24 @@ import npsqueeze as nps
 from npsqueeze.checkpoint import load_checkpoint
 from npsqueeze.data import CLASSES, Dataset
 from npsqueeze.errors import CheckpointError, TrainingError
-from npsqueeze.optim import SGD, AdamW
+from npsqueeze.evaluation import Evaluation
 from npsqueeze.runs import Run
-from npsqueeze.training import Clock, Settings, Trainer
+from npsqueeze.trainer import Clock, Trainer
 from tests import tiny
-from tests.tiny import digest, embedded_pictures, interrupt_after, tiny_network
+from tests.tiny import at_step, digest, embedded_pictures, interrupt_after, tiny_network
 
 one_thread = tiny.one_thread
 
 NETWORK = {"batch_norm": True, "bypass": "simple", "dropout": 0.5}
 SETTINGS = {"epochs": 3, "batch_size": 10, "lr": 0.05, "seed": 3}  # four steps an epoch
+RECIPES = {
+    f"{optimizer} on {engine}": {"optimizer": optimizer, "engine": engine} | others
+    for engine in ("compiled", "layers")
+    for optimizer, others in (
+        ("sgd", {"cutout": 4, "ema": 0.9, "flips": True}),
+        ("adamw", {"label_smoothing": 0.1}),
+    )
+}
 PICTURES = embedded_pictures(40)
 TEST_PICTURES = embedded_pictures(20)
 
@@ -85,27 +95,39 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_pictures():
     assert history.rows[0]["train_accuracy"] == pytest.approx(expected.accuracy)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_same_seed_same_bits_whatever_the_threads(optimizer):
-    options = {"optimizer": optimizer, "epochs": 1}
-    model, history = train(**options)
-    try:
-        nps.set_num_threads(2)
-    except ValueError:
-        pytest.skip("this machine has one core")
-    try:
-        again, second = train(**options)
-    finally:
-        nps.set_num_threads(1)
-    assert digest(again) == digest(model)
-    assert without_speed(second.rows) == without_speed(history.rows)
+TRAININGS = """
+from tests.test_training import RECIPES, train
+from tests.tiny import digest
+for recipe in RECIPES:
+    model, history = train(epochs=1, **RECIPES[recipe])
+    print(recipe, digest(model), history.evaluation.loss)
+"""
+
+
+def test_same_seed_same_bits_whatever_the_threads():
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", TRAININGS],
+            cwd=Path(__file__).parents[1],
+            env={**os.environ, "NUMBA_NUM_THREADS": str(threads)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in (1, 2, 4)
+    }
+    assert len(outputs) == 1
+    (output,) = outputs
+    assert [line.rsplit(maxsplit=2)[0] for line in output.splitlines()] == list(RECIPES)
+    assert len({line.split()[-1] for line in output.splitlines()}) == len(RECIPES)
 
 
 @pytest.mark.parametrize(
     "change",
     [{"seed": 4}, {"lr": 0.06}, {"momentum": 0.8}, {"nesterov": False}, {"weight_decay": 0.1},
      {"schedule": "linear"}, {"warmup": 0.5}, {"label_smoothing": 0.1}, {"augment": False},
-     {"mean": 0.5}, {"std": 0.5}, {"batch_size": 20}, {"optimizer": "adamw"}],
+     {"mean": 0.5}, {"std": 0.5}, {"batch_size": 20}, {"optimizer": "adamw"}, {"cutout": 5},
+     {"ema": 0.5}],
     ids=str,
 )  # fmt: skip
 def test_every_setting_matters(change):
@@ -113,10 +135,24 @@ def test_every_setting_matters(change):
     assert digest(plain) != digest(changed)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_the_average_is_what_is_tested_and_kept(tmp_path, no_pictures):
+    model, history = train(run=tmp_path / "run", ema=0.7)
+    kept, _ = nps.load_model(tmp_path / "run" / "last.npz")
+    assert digest(kept) == digest(model)
+    result = nps.evaluate(model, TEST_PICTURES)
+    assert result.loss == history.evaluation.loss
+    arrays, _ = load_checkpoint(tmp_path / "run" / "last.npz")
+    live = {name: array for name, array in arrays.items() if name.startswith("live.")}
+    plain, _ = train()
+    for name, array in plain.state_dict().items():  # the average changes nothing of the training
+        np.testing.assert_array_equal(live[f"live.{name}"], array)
+    assert digest(plain) != digest(model)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("step", [2, 4, 7])  # in the first epoch, at its end, in the second
-def test_a_stopped_training_goes_on_exactly(tmp_path, monkeypatch, no_pictures, optimizer, step):
-    options = {"optimizer": optimizer}
+def test_a_stopped_training_goes_on_exactly(tmp_path, monkeypatch, no_pictures, recipe, step):
+    options = RECIPES[recipe]
     expected, history = train(run=tmp_path / "whole", **options)
 
     lines, handler = [], signal.getsignal(signal.SIGINT)
@@ -194,7 +230,8 @@ def relabelled():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lr": 0.2}, "settings, lr: expected 0.2, got 0.05"),
+        ({"momentum": 0.8}, "settings, momentum: expected 0.8, got 0.9"),
+        ({"engine": "layers"}, "settings, engine: expected layers, got compiled"),
         ({"epochs": 9}, "settings, epochs: expected 9, got 3"),
         ({"mean": 0.5}, r"settings, mean: expected 0.5, got \[0.4914"),
         ({"model": tiny_network(**NETWORK, width=0.125)}, "model, width: expected 0.125, got 0.06"),
@@ -231,18 +268,8 @@ def test_what_the_model_did_before_leaves_no_trace(tmp_path, monkeypatch, no_pic
 
 def test_speed_counts_only_what_was_seen_since_the_start(monkeypatch):
     times = iter([10.0, 12.0])
-    monkeypatch.setattr("npsqueeze.training.time.perf_counter", lambda: next(times))
+    monkeypatch.setattr("npsqueeze.trainer.time.perf_counter", lambda: next(times))
     assert Clock(seen=30).rate(seen=40) == 5.0
-
-
-def test_settings_are_plain_numbers():
-    settings = Settings(
-        epochs=np.int64(3), lr=np.float32(0.5), mean=np.array([0.1, 0.2, 0.3]), std=np.float64(0.5)
-    )
-    assert json.loads(json.dumps(asdict(settings))) == asdict(settings)
-    assert (settings.epochs, settings.lr) == (3, 0.5)
-    assert settings.mean == [0.1, 0.2, 0.3]
-    assert (Settings().lr, Settings(optimizer="adamw").lr) == (0.1, 0.002)
 
 
 def test_the_progress_bar(monkeypatch):
@@ -256,10 +283,26 @@ def test_the_progress_bar(monkeypatch):
     assert re.search(r"\[\d\d:\d\d<\d\d:\d\d, +[\d.]+ pictures/s", text)  # time gone, time left
 
 
+def poison(name, part="data"):
+    """Return what puts a NaN into a parameter (or its gradient)."""
+
+    def act(trainer):
+        parameter = dict(trainer.model.named_parameters())[name]
+        getattr(parameter, part).flat[0] = np.nan
+
+    return act
+
+
 def test_a_loss_that_is_no_number(tmp_path):
     model = tiny_network(**NETWORK)
     dict(model.named_parameters())["classifier.1.bias"].data[0] = np.nan
-    with pytest.raises(TrainingError, match=r"the loss is nan at step 1 of 12 .*smaller lr"):
+    first = nps.data.batch_indices(40, 0, 10, SETTINGS["seed"])
+    message = (
+        f"the loss is nan at step 1 of 12 (epoch 1, batch 1 of 4, training pictures "
+        f"{', '.join(map(str, first[:5]))} and 5 more, learning rate 0.002): the weights "
+        "classifier.1.bias are not finite; start again with a smaller lr"
+    )
+    with pytest.raises(TrainingError, match=f"^{re.escape(message)}$"):
         train(model, run=tmp_path / "run")
     assert not (tmp_path / "run" / "last.npz").exists()
 
@@ -269,13 +312,112 @@ def test_a_training_that_explodes_says_so():
         train(tiny_network(width=0.125, dropout=0.0), lr=1e6, schedule="constant")
 
 
+def test_a_training_that_explodes_keeps_what_was_saved(tmp_path, monkeypatch, no_pictures):
+    with monkeypatch.context() as patch:
+        at_step(patch, 7, poison("features.3.squeeze.weight"))
+        with pytest.raises(TrainingError) as caught:
+            train(run=tmp_path / "run")
+    assert "at step 7 of 12 (epoch 2, batch 3 of 4, training pictures " in str(caught.value)
+    assert "the weights features.3.squeeze.weight are not finite; the run is saved as of step 4: " \
+        "resume it with a smaller lr" in str(caught.value)  # fmt: skip
+    arrays, metadata = load_checkpoint(tmp_path / "run" / "last.npz")
+    assert metadata["progress"]["step"] == 4
+    assert all(np.isfinite(array).all() for array in arrays.values())
+
+    lines = []
+    _, history = train(run=tmp_path / "run", resume=True, lr=0.005, report=lines.append)
+    assert lines[0] == f"{tmp_path / 'run'}: goes on with lr 0.005, which was 0.05"
+    _, whole = train()
+    assert without_speed(history.rows[:1]) == without_speed(whole.rows[:1])
+    for row, other in zip(history.rows[1:], whole.rows[1:], strict=True):
+        assert row["learning_rate"] == pytest.approx(other["learning_rate"] / 10)
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["settings"]["lr"] == 0.005
+
+
+def test_a_gradient_that_is_no_number_moves_nothing(monkeypatch):
+    model = tiny_network(**NETWORK)
+    at_step(monkeypatch, 2, poison("features.0.weight", "grad"))
+    states = []
+    take_step = Trainer.take_step
+
+    def remember(self):
+        states.append({name: p.data.copy() for name, p in self.model.named_parameters()})
+        return take_step(self)
+
+    monkeypatch.setattr(Trainer, "take_step", remember)
+    with pytest.raises(
+        TrainingError,
+        match=r"the loss is [\d.]+, but its gradient is not finite at step 2 of 12 .*"
+        r"the backward pass first failed at features.0.weight; start again",
+    ):
+        train(model)
+    for name, parameter in model.named_parameters():
+        np.testing.assert_array_equal(parameter.data, states[-1][name])
+
+
+@pytest.mark.parametrize("array", ["model", "optimizer"])
+def test_a_broken_state_is_never_saved(tmp_path, monkeypatch, no_pictures, array):
+    close_epoch = Trainer.close_epoch
+
+    def close_and_break(self, rate):
+        evaluation = close_epoch(self, rate)
+        if len(self.progress.rows) == 2:
+            broken = {
+                "model": self.model.features.layers["0_norm"].running_var.data,
+                "optimizer": self.optimizer._velocity[0],
+            }
+            broken[array].flat[0] = np.inf
+        return evaluation
+
+    monkeypatch.setattr(Trainer, "close_epoch", close_and_break)
+    name = {"model": "model.features.0_norm.running_var", "optimizer": "optimizer.velocity.0"}
+    with pytest.raises(
+        TrainingError,
+        match=rf"{name[array]} is not finite after step 8 .*saved as of step 4: resume",
+    ):
+        train(run=tmp_path / "run")
+    arrays, metadata = load_checkpoint(tmp_path / "run" / "last.npz")
+    assert metadata["progress"]["step"] == 4
+    assert all(np.isfinite(saved).all() for saved in arrays.values())
+
+
+def test_a_test_loss_that_is_no_number(monkeypatch):
+    monkeypatch.setattr(Trainer, "evaluate", lambda _: Evaluation(np.nan, 0.1, np.ones((20, 10))))
+    with pytest.raises(TrainingError, match="the test loss is nan after step 4; start again with"):
+        train()
+
+
+def test_a_long_epoch_is_saved_on_the_way(tmp_path, monkeypatch, no_pictures):
+    monkeypatch.setattr("npsqueeze.trainer.SAVE_SECONDS", 0.0)
+    save, steps = Run.save, []
+
+    def note(self, arrays, progress):
+        save(self, arrays, progress)
+        steps.append(load_checkpoint(self.folder / "last.npz")[1]["progress"]["step"])
+
+    monkeypatch.setattr(Run, "save", note)
+    model, _ = train(run=tmp_path / "run")
+    assert steps == list(range(1, 13))
+    assert digest(model) == digest(train()[0])  # and it changes nothing
+
+
+def test_an_epoch_that_is_told_is_saved(tmp_path, no_pictures):
+    saved = []
+
+    def look(line):
+        saved.append(load_checkpoint(tmp_path / "run" / "last.npz")[1]["progress"]["step"])
+
+    train(run=tmp_path / "run", report=look)
+    assert saved == [4, 8, 12]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("epochs", 0), ("epochs", 1.5), ("batch_size", 0), ("optimizer", "adam"), ("lr", -1.0),
         ("lr", float("nan")), ("momentum", 1.0), ("weight_decay", -1.0), ("schedule", "none"),
         ("warmup", 1.0), ("label_smoothing", 1.0), ("label_smoothing", -0.1), ("std", 0.0),
-        ("mean", (0.5, 0.5)), ("seed", -1), ("seed", 0.5),
+        ("cutout", -1), ("ema", 1.0), ("mean", (0.5, 0.5)), ("seed", -1), ("seed", 0.5),
     ],
 )  # fmt: skip
 def test_settings_out_of_range(tmp_path, name, value):
@@ -295,14 +437,3 @@ def test_data_that_does_not_suit(tmp_path):
     with pytest.raises(ValueError, match="x: 16x16 pixels are too few"):
         train(nps.squeezenet("1.0", num_classes=10, width=0.1), run=tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-def test_optimizers_are_built_as_set():
-    model = tiny_network()
-    sgd = Settings(lr=0.3, momentum=0.8, weight_decay=0.1).build_optimizer(model)
-    assert isinstance(sgd, SGD)
-    assert (sgd.lr, sgd.momentum, sgd.nesterov, sgd.weight_decay) == (0.3, 0.8, True, 0.1)
-    assert not Settings(momentum=0.0).build_optimizer(model).nesterov  # plain SGD needs no flag
-    adamw = Settings(optimizer="adamw", lr=0.01, weight_decay=0.2).build_optimizer(model)
-    assert isinstance(adamw, AdamW)
-    assert (adamw.lr, adamw.weight_decay) == (0.01, 0.2)

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 import npsqueeze as nps
 from npsqueeze.data import Dataset, load_cifar10
 from npsqueeze.models import SqueezeNet
-from npsqueeze.training import Trainer
+from npsqueeze.trainer import Trainer
 
 EMBEDDED = Path(__file__).parents[1] / "data" / "cifar-10-subset"
 WIDTH = 1 / 16
@@ -48,13 +48,18 @@ def digest(model: SqueezeNet) -> str:
     return state.hexdigest()
 
 
-def interrupt_after(monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
-    """Press Ctrl-C during these steps."""
+def at_step(monkeypatch: pytest.MonkeyPatch, step: int, act: Callable[[Trainer], None]) -> None:
+    """Let something happen to a training just before this step, the first being 1."""
     take_step = Trainer.take_step
 
-    def step_with_ctrl_c(self: Trainer) -> int:
-        if self.progress.step + 1 in steps:
-            os.kill(os.getpid(), signal.SIGINT)
+    def acted_upon(self: Trainer) -> int:
+        if self.progress.step + 1 == step:
+            act(self)
         return take_step(self)
 
-    monkeypatch.setattr(Trainer, "take_step", step_with_ctrl_c)
+    monkeypatch.setattr(Trainer, "take_step", acted_upon)
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Press Ctrl-C during this step."""
+    at_step(monkeypatch, step, lambda trainer: os.kill(os.getpid(), signal.SIGINT))

@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from npsqueeze.arrays import Array
 from npsqueeze.data.cifar10 import Dataset
-from npsqueeze.generators import AUGMENTATION, PERMUTATION, generator
+from npsqueeze.generators import AUGMENTATION, CUTOUT, PERMUTATION, generator
 
 # Per channel (red, green, blue) over the 50,000 training pictures, on the scale from 0 to 1.
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
@@ -94,6 +94,35 @@ def augment(images: Array, key: tuple[int, ...]) -> Array:
     return cropped
 
 
+def cut_out(x: Array, size: int, key: tuple[int, ...]) -> Array:
+    """Set a square of each normalised picture to zero, which is the mean colour.
+
+    Its middle is any pixel, so that it may hang over the edge: then less is hidden (DeVries and
+    Taylor, "Improved regularization of convolutional neural networks with cutout", 2017).
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, C, H, W)
+    size : int
+        Height and width of the square.
+    key : tuple of int
+        (seed, purpose, step); the same key draws the same squares.
+
+    Returns
+    -------
+    ndarray, shape (N, C, H, W)
+    """
+    n, _, height, width = x.shape
+    rng = generator(key)
+    top = rng.integers(0, height, size=(n, 1)) - size // 2
+    left = rng.integers(0, width, size=(n, 1)) - size // 2
+    rows, columns = np.arange(height), np.arange(width)
+    hidden_rows = (top <= rows) & (rows < top + size)
+    hidden_columns = (left <= columns) & (columns < left + size)
+    hidden = hidden_rows[:, None, :, None] & hidden_columns[:, None, None, :]
+    return np.where(hidden, x.dtype.type(0), x)
+
+
 def permutation(n: int, seed: int, epoch: int) -> Array:
     """Return the order, shape (n,), in which `epoch` visits `n` pictures."""
     return generator((seed, PERMUTATION, epoch)).permutation(n)
@@ -106,6 +135,18 @@ def batches_per_epoch(n: int, batch_size: int) -> int:
     return -(-n // batch_size)
 
 
+def batch_indices(n: int, step: int, batch_size: int, seed: int) -> Array:
+    """Return which of `n` pictures training step `step` sees, in its order (see `training_batch`).
+
+    Raises
+    ------
+    ValueError
+        If `batch_size` is below 1, or `seed` or `step` is negative.
+    """
+    epoch, batch = divmod(step, batches_per_epoch(n, batch_size))
+    return permutation(n, seed, epoch)[batch * batch_size : (batch + 1) * batch_size]
+
+
 def training_batch(
     dataset: Dataset,
     step: int,
@@ -113,6 +154,7 @@ def training_batch(
     batch_size: int,
     seed: int,
     augmented: bool = True,
+    cutout: int = 0,
     mean: Channels = CIFAR10_MEAN,
     std: Channels = CIFAR10_STD,
 ) -> tuple[Array, Array]:
@@ -127,6 +169,8 @@ def training_batch(
         Counted from 0 through all epochs.
     augmented : bool
         Whether to shift and flip the pictures (see `augment`).
+    cutout : int
+        Size of the square that each picture loses (see `cut_out`); 0 for none.
 
     Returns
     -------
@@ -139,13 +183,14 @@ def training_batch(
     ValueError
         If `batch_size` is below 1, or `seed` or `step` is negative.
     """
-    epoch, batch = divmod(step, batches_per_epoch(len(dataset), batch_size))
-    order = permutation(len(dataset), seed, epoch)
-    indices = order[batch * batch_size : (batch + 1) * batch_size]
+    indices = batch_indices(len(dataset), step, batch_size, seed)
     images = dataset.images[indices]
     if augmented:
         images = augment(images, (seed, AUGMENTATION, step))
-    return normalize(images, mean, std), dataset.labels[indices]
+    x = normalize(images, mean, std)
+    if cutout:
+        x = cut_out(x, cutout, (seed, CUTOUT, step))
+    return x, dataset.labels[indices]
 
 
 def evaluation_batches(

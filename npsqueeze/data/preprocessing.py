@@ -11,6 +11,7 @@ from npsqueeze.arrays import Array
 from npsqueeze.data.pictures import open_picture
 
 ORDERS = ("RGB", "BGR")
+LARGEST_SIZE = 4096  # a file that asks for more means to fill the memory
 
 
 @dataclass(frozen=True)
@@ -43,20 +44,34 @@ class Preprocessing:
         """Raise ValueError, naming the attribute, if one is not as stated."""
         for name in ("size", "resize"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}: expected an int of at least 1, got {value!r}")
+            if not isinstance(value, int) or not 1 <= value <= LARGEST_SIZE:
+                raise ValueError(
+                    f"{name}: expected an int of at least 1, at most {LARGEST_SIZE}, got {value!r}"
+                )
         if self.resize < self.size:
             raise ValueError(f"resize: expected at least the size {self.size}, got {self.resize}")
         if self.order not in ORDERS:
             raise ValueError(f"order: expected one of {', '.join(ORDERS)}, got {self.order!r}")
-        numbers = np.array([*self.mean, *self.std, self.scale], float)
+        with np.errstate(over="ignore"):
+            numbers = np.array([*self.mean, *self.std, self.scale], np.float32)
         if len(self.mean) != 3 or len(self.std) != 3 or not np.isfinite(numbers).all():
             raise ValueError(
                 f"mean, std, scale: expected three, three and one finite number, got {self.mean}, "
                 f"{self.std}, {self.scale}"
             )
-        if min(self.std) <= 0:
+        if numbers[3:6].min() <= 0:
             raise ValueError(f"std: expected values above 0, got {self.std}")
+
+    def __str__(self) -> str:
+        """Return the steps in words, with the numbers."""
+        sides = f"both sides to {self.resize}" if self.warped else f"short side to {self.resize}"
+        scale = "/255" if self.scale == 1 / 255 else f"·{self.scale:g}"
+        mean, std = (
+            " ".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std)
+        )
+        return (
+            f"{sides}, cut to {self.size}x{self.size}, {self.order}{scale}, minus {mean}, by {std}"
+        )
 
     def read(self, path: str | Path) -> Array:
         """Return a picture as the input of the network, float32 (3, size, size).

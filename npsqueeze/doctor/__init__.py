@@ -28,7 +28,7 @@ from npsqueeze.doctor.watching import Passage, watched
 from npsqueeze.functional import softmax_cross_entropy_backward, softmax_cross_entropy_forward
 from npsqueeze.module import Module
 from npsqueeze.optim import Optimizer
-from npsqueeze.training import Settings
+from npsqueeze.settings import Settings
 
 __all__ = ["OK", "WARNING", "WRONG", "Finding", "Report", "doctor"]
 
@@ -87,6 +87,7 @@ def doctor(
             batch_size=chosen.batch_size,
             seed=chosen.seed,
             augmented=chosen.augment,
+            cutout=chosen.cutout,
             mean=chosen.mean,
             std=chosen.std,
         )

@@ -16,7 +16,7 @@ from npsqueeze.doctor.patient import Batch, Patient
 from npsqueeze.doctor.report import OK, WARNING, WRONG, Finding
 from npsqueeze.layers import Dropout
 from npsqueeze.optim import AdamW
-from npsqueeze.training import DEFAULT_LR
+from npsqueeze.settings import DEFAULT_LR
 
 FEW, BY_HEART_STEPS, BY_HEART_LR = 20, 120, 2e-3
 RAMP, TRIAL_STEPS = 10, 30

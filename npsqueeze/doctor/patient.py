@@ -17,7 +17,7 @@ from npsqueeze.layers import Dropout
 from npsqueeze.models import SqueezeNet
 from npsqueeze.module import Module, Sequential
 from npsqueeze.optim import Optimizer
-from npsqueeze.training import Settings
+from npsqueeze.settings import Settings
 
 PICTURES = 2000
 """How many pictures the checks of the batches look at: enough to tell chance from knowledge."""

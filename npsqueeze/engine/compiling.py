@@ -58,9 +58,11 @@ def compile(  # noqa: A001 (as PyTorch calls it)
     Raises
     ------
     ValueError
-        If the shape does not suit the model.
+        If the shape does not suit the model, or its output is not (N, classes).
     """
-    model.output_shape(batch_shape)
+    shape = model.output_shape(batch_shape)
+    if len(shape) != 2:
+        raise ValueError(f"model: expected an output of shape (N, classes), got {shape}")
     return _Compiler(model, batch_shape, training).plan()
 
 

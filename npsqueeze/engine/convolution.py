@@ -55,14 +55,15 @@ class Convolution(Step):
         y.rectified = relu
         for branch in branches:
             if suits_winograd(branch.windows, x):
-                for tensor in (x, y) if x.has_gradient else (x,):
+                for tensor in (x, y) if y.has_gradient else (x,):
                     tensor.widen(border(*x.shape[2:]))
             for axis in (0, 1):
-                last_window = (y.shape[2 + axis] - 1) * branch.windows.stride[axis]
                 reach = [step[axis] for step in branch.kernel]
-                x.widen(max(-min(reach), last_window + max(reach) - (x.shape[2 + axis] - 1)))
-                if x.has_gradient:
-                    y.widen(max(abs(step) for step in reach))
+                last_x, last_y = x.shape[2 + axis] - 1, y.shape[2 + axis] - 1
+                last_window = last_y * branch.windows.stride[axis]
+                x.widen(max(-min(reach), last_window + max(reach) - last_x))
+                if x.has_gradient:  # a pixel of x gets gradient from y where it stands, minus reach
+                    y.widen(max(max(reach), last_x - min(reach) - last_y))
 
     def prepare(self) -> None:
         """Make the tables of all passes: rows, taps, and where each weight is packed.
@@ -133,7 +134,8 @@ class Direct:
         How many of them an image has.
     taps : offsets of the terms of each sum
     order : (terms, columns)
-        Which number of the weights, one after the other, belongs to each; -1 for zero.
+        Which number of all weights, one behind the other, is multiplied by this term for this
+        column; -1 for zero.
     first_column : int
     weights : list of Parameter
     """
@@ -149,7 +151,7 @@ class Direct:
         self.panels = aligned_zeros(self.sources.size, dtype)
 
     def pack(self) -> None:
-        """Bring the weights as they are now into the order of the tables, a vector's panel each."""
+        """Bring the weights as they are now into the order of the tables, vectors in panels."""
         numbers = self.weights[0].data.reshape(-1)
         if len(self.weights) > 1:
             numbers = np.concatenate([weight.data.reshape(-1) for weight in self.weights])
@@ -207,7 +209,8 @@ def _backwards(branches: Sequence[Branch], x: Tensor, y: Tensor) -> list[Direct 
         order[:, x.channel_places] = stored.transpose(2, 0, 1).reshape(len(order), -1)
         orders.append(order)
         start += weight.size
-    rows, places = in_tiles(y.offsets()), in_tiles(x.offsets(), x.spare)
+    # A row stands in y where a pixel stands in x, be it in y's border.
+    rows, places = in_tiles(y.offsets(size=x.shape[2:])), in_tiles(x.offsets(), x.spare)
     weights = [branch.weight for branch in direct]
     road = Direct(
         rows, places, x.pixels(1), np.concatenate(taps), np.concatenate(orders), 0, weights

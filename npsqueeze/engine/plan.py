@@ -13,8 +13,8 @@ from npsqueeze.module import Module
 class Plan:
     """What `npsqueeze.compile` returns: the network's forward and backward pass, faster.
 
-    It reads the parameters at every forward pass (until it is frozen), adds to their gradients at
-    every backward pass, and follows `model.training`. The arrays that it returns are the caller's.
+    It reads the parameters at every pass (until it is frozen), adds to their gradients at every
+    backward pass, and follows `model.training`. The arrays that it returns are the caller's.
     """
 
     def __init__(

@@ -63,8 +63,8 @@ class Tensor:
     lender, borrower : Tensor or None
         With whom it shares the memory of the gradient.
     rectified : bool
-        Whether the data come out of a ReLU. The gradient is then that of the ReLU's input: whoever
-        writes it last sets it to zero where the data are.
+        Whether the data come out of a ReLU. The gradient is then the one before the ReLU: whoever
+        writes it last sets it to zero where the data are, so that the convolution need not.
     data, grad : one-dimensional arrays
     """
 

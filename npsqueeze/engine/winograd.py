@@ -18,7 +18,7 @@ from npsqueeze.functional.windows import Windows
 from npsqueeze.kernels.winograd import GRADIENT_PANELS, GRADIENT_SQUARES, PLACES
 from npsqueeze.module import Parameter
 
-GRADIENT_TASKS = 16  # that a weight's gradient makes at least: few channels, then shares of pixels
+GRADIENT_TASKS = 16  # aimed at: with too few panels for that, the pixels are cut into shares
 WINDOWS = Windows((3, 3), (1, 1), (1, 1))
 
 
@@ -106,8 +106,8 @@ class WinogradGradient:
     def __init__(self, forward: Winograd, target: Tensor, bias: Parameter | None) -> None:
         self.forward, self.target, self.bias = forward, target, bias
         height, width = target.shape[2:]
-        across = (-(-height // 2), -(-width // 2))
-        self.positions = target.offsets((2, 2), across) + forward.first_column
+        squares = (-(-height // 2), -(-width // 2))
+        self.positions = target.offsets((2, 2), squares) + forward.first_column
         channels, columns = len(forward.channels), len(forward.filter_at)
         places = np.arange(PLACES)[:, None] * GRADIENT_SQUARES * channels
         self.rows = (places + in_tiles(forward.channels)).ravel()

@@ -8,13 +8,15 @@ Six rows and one vector of columns stay in registers. What rows and terms are ma
 
     pass             rows              terms                       w
     forward          windows in x      taps (i, j, c) of x         the weights
-    gradient of x    pixels in dy      taps (i, j, f) of dy        the weights, turned round
+    gradient of x    pixels of x,      taps (-i, -j, f) of dy      the weights, C and F swapped
+                     found in dy
     gradient of w    taps (i, j, c)    windows in x                dy
 
 Rows and terms are offsets in memory. A window stands at its pixel p·stride; its taps are counted
 from there, up and left by the padding. So stride, padding and kernel size are in the tables alone,
 and what a window sees outside of the image is the zero border of its buffer. The gradient of x is
-such a sum for stride 1 only.
+such a sum for stride 1 only; a layer in the middle of a network with another stride is computed
+without the engine.
 """
 
 from npsqueeze.arrays import Array
@@ -39,8 +41,8 @@ def convolve(
 ) -> None:  # fmt: skip
     """Write y[places[r] + first_column + f] = Σ_t x[rows[r] + terms[t]]·w[t, f] + bias[f].
 
-    The rows make whole tiles, that is a multiple of six: those too many go to a place that nobody
-    reads.
+    The rows make whole tiles, that is a multiple of six. Those too many are pixels of an image that
+    was not asked for or, behind the last image, of none: nobody reads what they write.
 
     Parameters
     ----------
@@ -52,7 +54,7 @@ def convolve(
     bias : (panels·lanes,)
     accumulate, relu, gated : bool
         In this order: add to what y holds; set what is negative to zero; set to zero where the
-        gate, read at the places of y, is not positive.
+        gate, read at the places of y, is zero or below.
     """
     count, width = terms.size, lanes(w)
     panels, blocks = w.size // (count * width), max(1, rows.size // BLOCK_ROWS)
@@ -144,7 +146,7 @@ def weight_gradient(
         target = share * count * channels + column
         total, packed = zeros(dy), scratch(CHUNK * width, dy)
         for k in range(count):
-            store(flat_dw, target + k * channels, total)
+            store(flat_dw, target + k * channels, zeros(dy))
         for first in range(start, end, CHUNK):
             size = min(CHUNK, end - first)
             for p in range(size):

@@ -199,15 +199,16 @@ def weight_gradient_3x3(
     corners : (squares,) offsets of the upper left input
     x_row, x_pixel, dy_row, dy_pixel : int
         How far the next row and the next pixel are.
-    rows : (16·channels,) in whole tiles for each place
-        Where in (16, GRADIENT_SQUARES, channels) each channel is.
+    rows : (16·padded,)
+        Where in (16, GRADIENT_SQUARES, channels) each channel is; `padded` are the channels in
+        whole tiles, those too many read again.
     channels : int
         Those of x in memory, whole vectors.
     positions : (squares,) offsets of the upper left output, at the first column
-    sums : (shares, 16, channels in whole tiles, columns)
+    sums : (shares, 16, padded, columns)
     db : (shares, columns)
     """
-    shares, _, height, columns = sums.shape
+    shares, _, padded, columns = sums.shape
     width, flat_sums, flat_db = lanes(x), sums.reshape(-1), db.reshape(-1)
     panels, share_size = columns // width, ceil_divide(corners.size, shares)
     groups = ceil_divide(panels, GRADIENT_PANELS)
@@ -217,7 +218,7 @@ def weight_gradient_3x3(
         share, group = task // groups, task % groups
         first_panel, last_panel = group * panels // groups, (group + 1) * panels // groups
         inputs = scratch(PLACES * GRADIENT_SQUARES * channels, x)  # (16, squares, channels)
-        outputs = scratch(PLACES * GRADIENT_SQUARES * width, x)  # (16, squares, lanes)
+        spread = scratch(PLACES * GRADIENT_SQUARES * width, x)  # A dy Aᵀ (16, squares, lanes)
         terms = np.arange(GRADIENT_SQUARES) * channels
         end = min((share + 1) * share_size, corners.size)
         for first in range(share * share_size, end, GRADIENT_SQUARES):
@@ -228,21 +229,21 @@ def weight_gradient_3x3(
                     transform_inputs(x, corner, x_row, x_pixel, inputs, s * channels + c, step)
             for column in range(first_panel * width, last_panel * width, width):
                 for s in range(squares):
-                    total = transform_outputs(
+                    total = transform_gradients(
                         dy, positions[first + s] + column, dy_row, dy_pixel,
-                        outputs, s * width, GRADIENT_SQUARES * width,
+                        spread, s * width, GRADIENT_SQUARES * width,
                     )  # fmt: skip
                     add_to(flat_db, share * columns + column, total)
-                for row in range(0, PLACES * height, TILE_ROWS):
-                    start = row // height * GRADIENT_SQUARES * width
-                    parts = tile(inputs, rows, row, terms, 0, squares, outputs, start)
+                for row in range(0, PLACES * padded, TILE_ROWS):
+                    start = row // padded * GRADIENT_SQUARES * width
+                    parts = tile(inputs, rows, row, terms, 0, squares, spread, start)
                     for i, part in enumerate(parts):
-                        target = ((share * PLACES * height) + row + i) * columns + column
+                        target = ((share * PLACES * padded) + row + i) * columns + column
                         add_to(flat_sums, target, part)
 
 
 @kernel()
-def transform_outputs(
+def transform_gradients(
     dy: Array, position: int, row: int, pixel: int, result: Array, start: int, step: int
 ) -> Array:
     """Store A dy Aᵀ for one vector of columns, its 16 places `step` apart; return Σ dy."""
@@ -279,7 +280,7 @@ def add_filter_gradients(sums: Array, filter_at: Array, terms: Array, gradient: 
         Where in sums each channel is.
     gradient : (filters, channels, 9)
     """
-    shares, _, height, columns = sums.shape
+    shares, _, padded, columns = sums.shape
     flat, width = sums.reshape(-1), lanes(sums)
     for t in prange(terms.size):
         g, m = scratch(9 * width, sums), scratch(PLACES * width, sums)
@@ -287,7 +288,7 @@ def add_filter_gradients(sums: Array, filter_at: Array, terms: Array, gradient: 
             for place in range(PLACES):
                 total = zeros(sums)
                 for share in range(shares):
-                    row = (share * PLACES + place) * height + terms[t]
+                    row = (share * PLACES + place) * padded + terms[t]
                     total = add(total, load(flat, row * columns + column))
                 store(m, place * width, total)
             column0, column1 = collect(m, 0, 4 * width), collect(m, width, 4 * width)

@@ -1,8 +1,4 @@
-"""Figures: training curves, confusion matrix, worst mistakes, first-layer filters.
-
-Every function returns a `matplotlib.figure.Figure` and, given a path, also writes it as PNG. They
-build on `Figure` instead of pyplot: no window, no backend, no global state.
-"""
+"""Figures of a training: its curves, runs compared, the confusion matrix, the worst mistakes."""
 
 import math
 import os
@@ -12,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from npsqueeze.arrays import Array
-from npsqueeze.files import atomic_write
+from npsqueeze.plots.figures import FAINT, INK, TEST, TRAIN, WRONG, new_figure, written
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TRAIN, TEST, INK, FAINT = "#7a869a", "#0b6fb8", "#1f2933", "#d9dee5"
-WRONG = "#b3261e"
+RUNS = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"  # told apart by all eyes
 
 
 def training_curves(
@@ -39,14 +35,11 @@ def training_curves(
     ValueError
         If there are no rows, or a row lacks a key.
     """
-    keys = ("epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
-    if not rows or any(key not in row for row in rows for key in keys):
-        raise ValueError(f"rows: expected one row per epoch with the keys {', '.join(keys)}")
-    column = {key: np.array([row[key] for row in rows], float) for key in keys}
+    column = _columns("rows", rows)
     epoch = column["epoch"]
     best = int(np.argmax(column["test_accuracy"]))
 
-    figure = _figure(10, 4)
+    figure = new_figure(10, 4)
     axes = figure.subplots(1, 2)
     panels = (("loss", "cross-entropy loss [nats]", 1), ("accuracy", "accuracy [%]", 100))
     for ax, (name, label, unit) in zip(axes, panels, strict=True):
@@ -55,14 +48,52 @@ def training_curves(
             values = unit * column[f"{part}_{name}"]
             ax.plot(epoch, values, color=colour, linewidth=1.8, marker=".", label=part)
         ax.plot(epoch[best], values[best], "o", color=TEST, markersize=8)
-        ax.set(xlabel="epoch", ylabel=label, xlim=(epoch.min() - 0.5, epoch.max() + 0.5))
-        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-        ax.grid(axis="y", color=FAINT, linewidth=0.6)
-        ax.spines[["top", "right"]].set_visible(False)
+        _dress(ax, label, epoch)
         ax.legend(frameon=False)
     accuracy = 100 * column["test_accuracy"][best]
     axes[1].set_title(f"best test accuracy: {accuracy:.1f} % in epoch {epoch[best]:g}", fontsize=10)
-    return _written(figure, path)
+    return written(figure, path)
+
+
+def compare_runs(
+    runs: Mapping[str, Sequence[Mapping[str, float]]],
+    path: str | os.PathLike[str] | None = None,
+) -> "Figure":
+    """Draw the losses and the test accuracy of several runs over the epochs, a colour for each.
+
+    Parameters
+    ----------
+    runs : mapping of label to rows
+        The rows as `training_curves` takes them.
+    path : path, optional
+        Where to write the PNG.
+
+    Raises
+    ------
+    ValueError
+        If there are no runs, or one has no rows or lacks a key.
+    """
+    if not runs:
+        raise ValueError("runs: expected at least one run, got none")
+    columns = {label: _columns(f"runs[{label!r}]", rows) for label, rows in runs.items()}
+    epochs = np.concatenate([column["epoch"] for column in columns.values()])
+
+    figure = new_figure(10, 4 + 0.22 * len(runs))
+    losses, accuracies = figure.subplots(1, 2)
+    for number, (label, column) in enumerate(columns.items()):
+        colour, style = RUNS[number % len(RUNS)], ("-", "--", ":")[number // len(RUNS) % 3]
+        test = {"color": colour, "linestyle": style, "linewidth": 1.8, "marker": "."}
+        losses.plot(column["epoch"], column["train_loss"], style, color=colour, alpha=0.4)
+        losses.plot(column["epoch"], column["test_loss"], **test)
+        accuracy = 100 * column["test_accuracy"]
+        accuracies.plot(
+            column["epoch"], accuracy, **test, label=f"{label}; at best {accuracy.max():.1f} %"
+        )
+    _dress(losses, "cross-entropy loss [nats]", epochs)
+    losses.set_title("test, and fainter training", fontsize=10)
+    _dress(accuracies, "test accuracy [%]", epochs)
+    figure.legend(loc="outside lower center", frameon=False)
+    return written(figure, path)
 
 
 def confusion_matrix(
@@ -96,7 +127,7 @@ def confusion_matrix(
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
     side = 2.5 + 0.55 * len(classes)
-    figure = _figure(side, side)
+    figure = new_figure(side, side)
     ax = figure.subplots()
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, col), count in np.ndenumerate(counts):
@@ -110,7 +141,7 @@ def confusion_matrix(
     ax.set(xlabel="predicted class", ylabel="true class")
     right = np.trace(counts)
     ax.set_title(f"{right} of {len(labels)} images right: {100 * right / len(labels):.1f} %")
-    return _written(figure, path)
+    return written(figure, path)
 
 
 def worst_mistakes(
@@ -159,7 +190,7 @@ def worst_mistakes(
 
     columns = 8
     rows = math.ceil(len(worst) / columns)
-    figure = _figure(1.4 * columns, 0.5 + 1.7 * rows)
+    figure = new_figure(1.4 * columns, 0.5 + 1.7 * rows)
     figure.suptitle(
         f"{len(mistakes)} mistakes in {len(images)} images, the most confident first: "
         "true class, and in red the predicted one"
@@ -171,44 +202,25 @@ def worst_mistakes(
         ax.set_title(f"{classes[labels[i]]}\n", fontsize=9, color=INK)
         answer = f"{classes[said[i]]} {100 * confidence[i]:.1f} %"
         ax.text(0.5, 1.03, answer, fontsize=9, color=WRONG, ha="center", transform=ax.transAxes)
-    return _written(figure, path)
+    return written(figure, path)
 
 
-def first_layer_filters(weight: Array, path: str | os.PathLike[str] | None = None) -> "Figure":
-    """Draw the filters of the first convolution, each scaled to its own range.
+def _columns(name: str, rows: Sequence[Mapping[str, float]]) -> dict[str, Array]:
+    """Return the metrics of all epochs by their key."""
+    keys = ("epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
+    if not rows or any(key not in row for row in rows for key in keys):
+        raise ValueError(f"{name}: expected one row per epoch with the keys {', '.join(keys)}")
+    return {key: np.array([row[key] for row in rows], float) for key in keys}
 
-    Parameters
-    ----------
-    weight : array, shape (F, 3, kh, kw) or (F, 1, kh, kw)
-        Three channels are shown as red, green and blue, one as grey.
-    path : path, optional
-        Where to write the PNG.
 
-    Raises
-    ------
-    ValueError
-        If `weight` has another shape.
-    """
-    if weight.ndim != 4 or weight.shape[1] not in (1, 3):
-        raise ValueError(f"weight: expected (F, 3, kh, kw) or (F, 1, kh, kw), got {weight.shape}")
-    F, C, kh, kw = weight.shape
-    low = weight.min(axis=(1, 2, 3), keepdims=True)
-    spread = np.ptp(weight, axis=(1, 2, 3), keepdims=True)
-    scaled = (weight - low) / np.where(spread > 0, spread, 1)
+def _dress(ax: "Axes", label: str, epoch: Array) -> None:
+    """Give a panel over the epochs its axes."""
+    from matplotlib.ticker import MaxNLocator
 
-    columns = math.ceil(math.sqrt(F))
-    rows = math.ceil(F / columns)
-    gap = 1.12  # from one filter to the next, in filter sizes
-    figure = _figure(0.7 * columns + 0.4, 0.7 * rows * kh / kw + 0.8)
-    ax = figure.subplots()
-    for i, picture in enumerate(scaled.transpose(0, 2, 3, 1)):
-        x, y = gap * kw * (i % columns), gap * kh * (i // columns)
-        ax.imshow(picture, cmap="gray", vmin=0, vmax=1, extent=(x, x + kw, y + kh, y))
-    ax.set(xlim=(0, gap * kw * columns), ylim=(gap * kh * rows, 0))
-    ax.set_axis_off()
-    ax.set_title(f"{F} filters of {C} × {kh} × {kw}\neach scaled to its own range", fontsize=10)
-    figure.set_facecolor(FAINT)  # sets off a filter's white corner
-    return _written(figure, path)
+    ax.set(xlabel="epoch", ylabel=label, xlim=(epoch.min() - 0.5, epoch.max() + 0.5))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
+    ax.grid(axis="y", color=FAINT, linewidth=0.6)
+    ax.spines[["top", "right"]].set_visible(False)
 
 
 def _check_classes(name: str, values: Array, n: int, classes: int) -> None:
@@ -217,18 +229,3 @@ def _check_classes(name: str, values: Array, n: int, classes: int) -> None:
     if not whole or values.min() < 0 or values.max() >= classes:
         found = f"{values.dtype} {values.shape}"
         raise ValueError(f"{name}: expected {n} integers from 0 to {classes - 1}, got {found}")
-
-
-def _figure(width: float, height: float) -> "Figure":
-    """Return an empty figure of this size in inches."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), dpi=120, layout="constrained")
-
-
-def _written(figure: "Figure", path: str | os.PathLike[str] | None) -> "Figure":
-    """Return the figure, written to `path` if there is one."""
-    if path is not None:
-        with atomic_write(path) as file:
-            figure.savefig(file, format="png")
-    return figure

@@ -1,0 +1,156 @@
+"""Where a network looks: three maps over a picture that tell what speaks for a class.
+
+Each works on a twin of the network, whose own gradients, mode and caches stay as they are.
+"""
+
+import numpy as np
+
+from npsqueeze.arrays import Array
+from npsqueeze.layers import Fire, GlobalAvgPool2d, Linear, Sequential
+from npsqueeze.models import SqueezeNet
+from npsqueeze.units import named_units
+
+__all__ = ["class_activation_map", "grad_cam", "saliency"]
+
+
+def class_activation_map(model: SqueezeNet, x: Array, labels: Array) -> Array:
+    r"""Return the map whose mean over the pixels p is the class's logit.
+
+    .. math:: M_c(p) = \sum_k w_{ck}\, f_k(p) + b_c, \qquad z_c = \frac1P \sum_p M_c(p)
+
+    f are the features before the global average and w, b the linear layer behind it. With the
+    convolution as head, M_c is its own channel c (behind the ReLU, where one follows), so that
+    nothing need be computed. The paper leaves out b, which shifts the whole map.
+
+    Parameters
+    ----------
+    model : SqueezeNet
+    x : (N, 3, H, W)
+        In the model's type.
+    labels : (N,) integers
+        The class that each picture is asked about.
+
+    Returns
+    -------
+    array, shape (N, h, w)
+        Evidence for the class (positive) and against it, at the size of the last features.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If x does not suit the model, or a label is no class of it.
+
+    References
+    ----------
+    Zhou et al., "Learning Deep Features for Discriminative Localization", 2016, section 2.
+    """
+    _check(model, x, labels)
+    twin = model.twin()
+    f = twin.features.forward(x)
+    head = twin.classifier.layers
+    if isinstance(head["1"], Linear):
+        w, b = head["1"].weight.data[labels], head["1"].bias.data[labels]
+        return np.einsum("nk,nkhw->nhw", w, f) + b[:, None, None]
+    for layer in head.values():
+        if not isinstance(layer, GlobalAvgPool2d):
+            f = layer.forward(f)
+    return f[np.arange(len(x)), labels]
+
+
+def grad_cam(model: SqueezeNet, x: Array, labels: Array) -> Array:
+    r"""Return the channels of the last Fire module, weighted by their gradients, where positive.
+
+    .. math:: \alpha_k = \frac1P \sum_p \frac{\partial z_c}{\partial A_k(p)}, \qquad
+              L_c(p) = \max\Bigl(\sum_k \alpha_k A_k(p),\, 0\Bigr)
+
+    A is the module's output. Where nothing but a linear head follows (no ReLU, no pooling),
+    ∂z_c/∂A_k(p) = w_ck/P at each of the P pixels, and so P·L_c is the positive part of the class
+    activation map without its b_c.
+
+    Parameters
+    ----------
+    model, x, labels
+        As for `class_activation_map`.
+
+    Returns
+    -------
+    array, shape (N, h, w)
+        At the size of the last Fire module's output.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `class_activation_map`.
+
+    References
+    ----------
+    Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
+    Localization", 2017, section 3.
+    """
+    _check(model, x, labels)
+    twin = model.twin()
+    layers = {name: layer for name, _, layer in named_units(twin)}
+    *_, last_fire = (name for name, layer in layers.items() if isinstance(layer, Fire))
+    split = list(layers).index(last_fire) + 1
+    before = Sequential(dict(list(layers.items())[:split]))
+    behind = Sequential(dict(list(layers.items())[split:]))
+
+    a = before.forward(x)
+    z = behind.forward(a)
+    da = behind.backward(_one_hot(labels, z))
+    alpha = da.mean(axis=(2, 3))
+    return np.maximum(np.einsum("nk,nkhw->nhw", alpha, a), 0)
+
+
+def saliency(model: SqueezeNet, x: Array, labels: Array) -> Array:
+    r"""Return how strongly the class's logit reacts to each pixel.
+
+    .. math:: S_c(p) = \max_k \Bigl|\frac{\partial z_c}{\partial x_k(p)}\Bigr|
+
+    k runs over red, green and blue.
+
+    Parameters
+    ----------
+    model, x, labels
+        As for `class_activation_map`.
+
+    Returns
+    -------
+    array, shape (N, H, W)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `class_activation_map`.
+
+    References
+    ----------
+    Simonyan, Vedaldi, Zisserman, "Deep Inside Convolutional Networks: Visualising Image
+    Classification Models and Saliency Maps", 2014, section 3.
+    """
+    _check(model, x, labels)
+    twin = model.twin()
+    z = twin.forward(x)
+    dx = twin.backward(_one_hot(labels, z))
+    return np.abs(dx).max(axis=1)
+
+
+def _one_hot(labels: Array, z: Array) -> Array:
+    """Return the gradient of the sum of each picture's z_c with respect to z."""
+    dz = np.zeros_like(z)
+    dz[np.arange(len(z)), labels] = 1
+    return dz
+
+
+def _check(model: SqueezeNet, x: Array, labels: Array) -> None:
+    """Raise TypeError or ValueError unless x suits the model and has a class for each picture."""
+    model.check_input(x)
+    labels = np.asarray(labels)
+    classes = model.config["num_classes"]
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"labels: expected integers, got {labels.dtype}")
+    if labels.shape != (len(x),) or labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(
+            f"labels: expected {len(x)} numbers from 0 to {classes - 1}, one for each picture, "
+            f"got {labels.tolist()}"
+        )

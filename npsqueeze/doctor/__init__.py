@@ -5,9 +5,11 @@ from what comes first to what follows from it: data, batches, the initial networ
 short trainings.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from npsqueeze.data import Dataset, training_batch
 from npsqueeze.doctor.batches import check_class_mix, check_form, check_labels, check_statistics
@@ -27,7 +29,7 @@ from npsqueeze.doctor.report import OK, WARNING, WRONG, Finding, Report
 from npsqueeze.doctor.watching import Passage, watched
 from npsqueeze.functional import softmax_cross_entropy_backward, softmax_cross_entropy_forward
 from npsqueeze.module import Module
-from npsqueeze.optim import Optimizer
+from npsqueeze.optim import AdamW, Optimizer
 from npsqueeze.settings import Settings
 
 __all__ = ["OK", "WARNING", "WRONG", "Finding", "Report", "doctor"]
@@ -39,7 +41,7 @@ def doctor(
     test_set: Dataset,
     *,
     batch: Callable[[int], Batch] | None = None,
-    optimizer: Optimizer | None = None,
+    optimizer: str | Optimizer = "sgd",
     out: str | Path | None = None,
     **settings: Any,
 ) -> Report:
@@ -52,13 +54,13 @@ def doctor(
     train_set, test_set : Dataset
     batch : function of a step to (x, labels), optional
         Your own batches, x (n, 3, H, W) in the model's type; those of `train` if not given.
-    optimizer : Optimizer, optional
-        Your own, with its learning rate; that of `train` if not given.
+    optimizer : "sgd", "adamw" or Optimizer
+        The optimiser of `train`, or your own with its learning rate.
     out : path, optional
         A folder for pictures: a batch with its labels, the scale of each layer's output and
         gradient, the learning-rate range test.
     settings
-        The fields of `Settings`, as for `train`.
+        The other fields of `Settings`, as for `train`.
 
     Returns
     -------
@@ -76,7 +78,10 @@ def doctor(
     --------
     >>> print(nps.doctor(model, train_set, test_set, lr=0.1))  # doctest: +SKIP
     """
-    chosen = Settings(**settings)
+    kind = optimizer
+    if isinstance(optimizer, Optimizer):
+        kind = "adamw" if isinstance(optimizer, AdamW) else "sgd"
+    chosen = Settings(optimizer=str(kind), **settings)
     for name, dataset in (("train_set", train_set), ("test_set", test_set)):
         _check_fit(name, model, dataset)
 
@@ -92,14 +97,15 @@ def doctor(
             std=chosen.std,
         )
 
-    if optimizer is None:
+    if not isinstance(optimizer, Optimizer):
         anything: Any = model  # the settings ask for nothing but its parameters
         optimizer = chosen.build_optimizer(anything)
     patient = Patient(model, train_set, test_set, chosen, optimizer, batch or usual_batch)
-    if out is None:
-        return _examine(patient, None)
-    Path(out).mkdir(parents=True, exist_ok=True)
-    return _examine(patient, Path(out))
+    folder = None if out is None else Path(out)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    with np.errstate(all="ignore"):  # what overflows, a finding tells
+        return _examine(patient, folder)
 
 
 def _examine(patient: Patient, out: Path | None) -> Report:
@@ -122,7 +128,7 @@ def _examine(patient: Patient, out: Path | None) -> Report:
         passages, found = _examine_start(patient)
         if out is not None:
             drawn += [draw_scales(passages, out / "scales.png")]
-    findings += found + _examine_gradients(patient)
+    findings += found + _examine_gradients(patient, passages)
     if any(finding.severity == WRONG for finding in findings[before:]):
         return Report((*findings, _left_out("short trainings")), tuple(drawn))
     with patient.untouched():
@@ -174,11 +180,11 @@ def _examine_start(patient: Patient) -> tuple[list[Passage], list[Finding]]:
     return passages, findings + check_gradients(passages)
 
 
-def _examine_gradients(patient: Patient) -> list[Finding]:
+def _examine_gradients(patient: Patient, passages: Sequence[Passage]) -> list[Finding]:
     """Check every backward pass, and what arrives by it."""
     batch = patient.batches[0]
     with patient.untouched():
-        findings = check_backward(patient, batch)
+        findings = check_backward(patient.model, passages)
     if any(finding.severity == WRONG for finding in findings):
         return findings  # what does not arrive, and where the roads part, follows from it
     findings += check_roads(patient, batch)

@@ -1,6 +1,6 @@
 """Checks that the gradients are right, that they arrive, and that every layer is updated."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from npsqueeze.arrays import Array
 from npsqueeze.difference_quotients import InputReport, Point, compare
 from npsqueeze.doctor.patient import Batch, Patient, change, first_names
 from npsqueeze.doctor.report import OK, WARNING, WRONG, Finding
-from npsqueeze.doctor.watching import Passage, watched
+from npsqueeze.doctor.watching import Passage
 from npsqueeze.functional import softmax_cross_entropy_backward, softmax_cross_entropy_forward
 from npsqueeze.gradient_check import DIRECTION_STEPS
 from npsqueeze.layers import Dropout
@@ -23,26 +23,23 @@ ROADS_APART = 0.05
 ReLUs that switch because of it, stays below a percent."""
 
 
-def check_backward(patient: Patient, batch: Batch) -> list[Finding]:
+def check_backward(model: Module, passages: Sequence[Passage]) -> list[Finding]:
     """Compare each layer's backward pass with difference quotients of its forward pass.
 
     Layer by layer and in float64, along a random direction of the input and of each parameter, so
     that a mistake is named with its place (the method: `npsqueeze.difference_quotients`). Each
-    layer gets the input that it has in the network plus some noise, for zeros of a ReLU are ties
-    to a pooling layer, and biases other than zero, which is the ReLU's kink.
+    layer gets what it had as input in the network, for two pictures, plus some noise, because zeros
+    of a ReLU are ties to a pooling layer; and biases other than zero, which is the ReLU's kink.
     """
     check = "backward passes"
-    x, labels = batch[0][:4], batch[1][:4]
     generator = np.random.default_rng(0)
-    patient.model.astype(np.float64)
-    for module in patient.model.modules():
+    model.astype(np.float64)
+    for module in model.modules():
         if isinstance(module, Dropout):
             module.training = False  # it draws another mask each time
-    for parameter in patient.model.parameters():
+    for parameter in model.parameters():
         if parameter.data.ndim < 2:
             parameter.data += 0.1 * generator.standard_normal(parameter.data.shape)
-    with watched(patient.model) as passages:
-        _backward(patient.model, x.astype(np.float64), labels)
     findings, points = [], 0
     for passage in passages:
         try:
@@ -62,7 +59,8 @@ def check_backward(patient: Patient, batch: Batch) -> list[Finding]:
 def _compare_layer(passage: Passage, generator: np.random.Generator) -> Iterator[InputReport]:
     """Yield a report for the input of a layer, and one for each of its parameters."""
     layer = passage.layer
-    x = passage.x + 0.1 * passage.x.std() * generator.standard_normal(passage.x.shape)
+    x = passage.x[:2].astype(np.float64)
+    x += 0.1 * x.std() * generator.standard_normal(x.shape)
     y = layer.forward(x).copy()
     if y.dtype != np.float64:
         raise TypeError(f"expected float64 for float64, got {y.dtype}")
@@ -170,7 +168,7 @@ def check_updates(patient: Patient, batch: Batch) -> list[Finding]:
     still = [name for name in still if np.array_equal(parameters[name].data, before[name])]
     if still:
         text = f"never updates: a step leaves {first_names(still)} as it was"
-        cure = f"--lr {patient.settings.highest_lr:g} is not above zero, or too small for float32"
+        cure = f"--lr {patient.optimizer.lr:g} is not above zero, or too small for float32"
         return [Finding(WRONG, check, text, cure)]
     return [Finding(OK, check, f"a step moves all {len(parameters)} parameters")]
 

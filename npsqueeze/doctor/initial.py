@@ -61,6 +61,12 @@ def check_logits(logits: Array, labels: Array, classes: Sequence[str]) -> list[F
         text += f"({first_names(dead)}): a final ReLU after the last layer lets no gradient through"
         return [Finding(WRONG, "logits", text, NO_RELU)]
     findings = [Finding(OK, "logits", f"alive for all {len(classes)} classes")]
+    silent = float(np.mean(logits == 0))
+    if silent > 0.1:
+        text = (
+            f"{silent:.0%} are exactly zero: a final ReLU after the last layer cuts gradients off"
+        )
+        findings = [Finding(WARNING, "logits", text, NO_RELU)]
     loss, _ = softmax_cross_entropy_forward(logits, labels)
     expected = math.log(len(classes))
     seen = f"{loss:.3f}, ln({len(classes)}) is {expected:.3f}"

@@ -72,8 +72,8 @@ class RangeTest(NamedTuple):
 def range_test(patient: Patient) -> RangeTest:
     """Train with a rate that rises geometrically, until the loss explodes (Smith, 2017).
 
-    The suggestion is the rate at which the smoothed loss is lowest: higher ones undo what was
-    learned. There is none where the loss never falls by 1 %.
+    The suggestion is the rate at which the smoothed loss is lowest before it rises above its start:
+    from there on the steps undo what was learned. There is none where it never falls by 1 %.
     """
     unit = DEFAULT_LR[patient.settings.optimizer]
     rates = np.geomspace(RANGE[0] * unit, RANGE[1] * unit, RANGE_STEPS)
@@ -84,8 +84,10 @@ def range_test(patient: Patient) -> RangeTest:
         smooth = _smoothed(losses)
         if smooth[-1] > 3 * smooth.min():
             break
-    lowest = int(smooth.argmin())
-    start = float(smooth[min(9, len(smooth) - 1)])
+    start = float(smooth[min(RAMP, len(smooth)) - 1])
+    risen = np.flatnonzero(smooth > 1.1 * start)
+    risen = risen[risen >= RAMP]
+    lowest = int(smooth[: risen[0] if len(risen) else len(smooth)].argmin())
     suggestion = float(rates[lowest]) if smooth[lowest] < 0.99 * start else None
     return RangeTest(rates[: len(losses)], np.array(losses), smooth, suggestion)
 
@@ -105,10 +107,10 @@ def check_rate(patient: Patient, test: RangeTest) -> list[Finding]:
     cure = f"--lr {advice:.1g}"
     seen = f"lr {rate:g} changes a weight by up to {largest:.2g} of its size in a step"
     if not highest < EXPLOSION * math.log(len(patient.classes)) or largest > LARGEST_CHANGE:
-        text = f"learning rate too high: {seen}, and the loss reaches {highest:.3g}"
+        text = f"too high: {seen}, and the loss reaches {highest:.3g}"
         return [Finding(WRONG, check, text, cure)]
     if largest < SMALLEST_CHANGE:
-        text = f"learning rate too low: {seen}; about 0.001 to 0.01 is usual"
+        text = f"too low: {seen}; about 0.001 to 0.01 is usual"
         return [Finding(WRONG, check, text, cure)]
     return [Finding(OK, check, seen)]
 

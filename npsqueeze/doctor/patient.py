@@ -108,21 +108,16 @@ class Patient:
         for number, rate in enumerate(rates):
             x, labels = batches[number % len(batches)]
             optimizer.lr = rate
-            with np.errstate(all="ignore"):  # a rate that is too high may well explode here
-                loss, cache = softmax_cross_entropy_forward(network.forward(x), labels)
-                if np.isfinite(loss):
-                    before = [weight.data.copy() for weight in weights]
-                    network.backward(softmax_cross_entropy_backward(1.0, cache))
-                    optimizer.step()
-                    optimizer.zero_grad()
-                    changes = [
-                        change(weight.data, old)
-                        for weight, old in zip(weights, before, strict=True)
-                    ]
+            loss, cache = softmax_cross_entropy_forward(network.forward(x), labels)
             if not np.isfinite(loss):
                 yield Step(np.inf, [])
                 return
-            yield Step(loss, changes)
+            before = [weight.data.copy() for weight in weights]
+            network.backward(softmax_cross_entropy_backward(1.0, cache))
+            optimizer.step()
+            optimizer.zero_grad()
+            pairs = zip(weights, before, strict=True)
+            yield Step(loss, [change(weight.data, old) for weight, old in pairs])
 
 
 def change(after: Array, before: Array) -> float:

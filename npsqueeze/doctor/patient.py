@@ -26,10 +26,10 @@ Batch = tuple[Array, Array]
 
 
 class Step(NamedTuple):
-    """A step of training: its loss, and by how much of itself each weight has changed."""
+    """A step of training: its loss, and ‖change‖ / ‖weight‖, the median over the weights."""
 
     loss: float
-    changes: list[float]
+    median: float
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,14 @@ class Patient:
             optimizer.lr = rate
             loss, cache = softmax_cross_entropy_forward(network.forward(x), labels)
             if not np.isfinite(loss):
-                yield Step(np.inf, [])
+                yield Step(np.inf, np.inf)
                 return
             before = [weight.data.copy() for weight in weights]
             network.backward(softmax_cross_entropy_backward(1.0, cache))
             optimizer.step()
             optimizer.zero_grad()
-            pairs = zip(weights, before, strict=True)
-            yield Step(loss, [change(weight.data, old) for weight, old in pairs])
+            changes = [change(w.data, old) for w, old in zip(weights, before, strict=True)]
+            yield Step(loss, float(np.median(changes)))
 
 
 def change(after: Array, before: Array) -> float:

@@ -70,7 +70,8 @@ def doctor(
     Raises
     ------
     ValueError, TypeError
-        If a setting is unknown or out of range, or the data do not suit the model.
+        If a setting is unknown or out of range, the data do not suit the model, or `out` cannot be
+        made.
     OSError
         If the pictures cannot be written.
 
@@ -103,7 +104,11 @@ def doctor(
     patient = Patient(model, train_set, test_set, chosen, optimizer, batch or usual_batch)
     folder = None if out is None else Path(out)
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"{folder}: expected a folder that can be written ({error.strerror})"
+            raise ValueError(f"out: {reason}") from error
     with np.errstate(all="ignore"):  # what overflows, a finding tells
         return _examine(patient, folder)
 

@@ -19,6 +19,7 @@ from npsqueeze import (
     schedules,
 )
 from npsqueeze.design_space import family_sizes
+from npsqueeze.doctor import doctor
 from npsqueeze.engine import Plan, compile  # noqa: A004 (as PyTorch calls it)
 from npsqueeze.errors import CheckpointError, DataError, GradientError, TrainingError
 from npsqueeze.evaluation import evaluate
@@ -43,6 +44,7 @@ __all__ = [
     "compile",
     "compression",
     "data",
+    "doctor",
     "evaluate",
     "explaining",
     "family_sizes",

@@ -63,6 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
         return subparser
 
     _add_train(add("train", commands.train, "train a SqueezeNet"))
+    _add_doctor(add("doctor", commands.doctor, "find out why a training does not learn"))
 
     evaluate = add("eval", commands.evaluate, "test a trained network")
     _add_weights(evaluate)
@@ -137,15 +138,40 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
-    default = Settings()
     _add_data(parser)
-    parser.add_argument("--subset", type=int, metavar="N", help="train on N pictures, balanced")
+    _add_subset(parser)
     parser.add_argument(
         "--run", metavar="FOLDER", help="what is written goes here (default: runs/DATE)"
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
     _add_threads(parser)
+    _add_recipe(parser)
+    _add_version(parser)
+    _add_model(parser)
 
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    _add_data(parser)
+    _add_subset(parser)
+    parser.add_argument("--out", metavar="FOLDER", help="for the pictures (default: runs/doctor)")
+    _add_threads(parser)
+    _add_recipe(parser)
+    _add_version(parser)
+    _add_model(parser)
+
+
+def _add_subset(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--subset", type=int, metavar="N", help="train on N pictures, balanced")
+
+
+def _add_version(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", dest="version", choices=VERSIONS, help="which SqueezeNet (default: cifar)"
+    )
+
+
+def _add_recipe(parser: argparse.ArgumentParser) -> None:
+    default = Settings()
     recipe = parser.add_argument_group("recipe")
 
     def add(name: str, kind: Any, text: str, **options: Any) -> None:
@@ -183,10 +209,6 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     recipe.add_argument(
         "--engine", choices=ENGINES, help="the fast road or the taught one (default: compiled)"
     )
-    parser.add_argument(
-        "--model", dest="version", choices=VERSIONS, help="which SqueezeNet (default: cifar)"
-    )
-    _add_model(parser)
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ from npsqueeze.data import (
     load_cifar10,
 )
 from npsqueeze.design_space import family_table
+from npsqueeze.doctor import doctor as examine
 from npsqueeze.errors import CheckpointError, GradientError, TrainingError
 from npsqueeze.evaluation import accuracy_line
 from npsqueeze.evaluation import evaluate as evaluate_model
@@ -54,9 +55,7 @@ def train(
     **options: Any,
 ) -> int:
     """Train, telling what goes on; the last line is the accuracy. Return 130 after a Ctrl-C."""
-    names = {field.name for field in fields(Settings)}
-    settings = {name: value for name, value in options.items() if name in names}
-    network = {name: value for name, value in options.items() if name not in names}
+    settings, network = _settings_and_network(options)
     if resume and run is None:
         raise ValueError("--resume: expected the folder of the run in --run FOLDER, got none")
     if resume:  # what is not said is as it was
@@ -92,6 +91,28 @@ def train(
     print(f"{folder}/: {pictures}")
     print(accuracy_line(history.evaluation.accuracy, len(test_set)))
     return 0
+
+
+def doctor(
+    data: str | None = None,
+    subset: int | None = None,
+    out: str = "runs/doctor",
+    threads: int | None = None,
+    **options: Any,
+) -> int:
+    """Examine what `train` would train, and how; print a line a check; return 1 if one is wrong."""
+    settings, network = _settings_and_network(options)
+    seed = settings.get("seed", Settings.seed)
+    train_set, test_set = _load_data(data, subset, seed)
+    net = squeezenet(
+        **RECIPE_NETWORK | network | {"num_classes": len(train_set.classes), "seed": seed}
+    )
+    Settings(**settings)  # raises before there is a folder
+    _set_threads(threads)
+    report = examine(net, train_set, test_set, out=out, **settings)
+    print(report)
+    print(f"{out}/: {', '.join(path.name for path in report.pictures)}")
+    return int(bool(report.wrong))
 
 
 def evaluate(
@@ -257,6 +278,13 @@ def export(path: str, weights: str | None = None) -> None:
 def fetch_published(name: str, source: str | None = None) -> None:
     """Get published weights, and tell where they are."""
     print(f"{fetch_weights(name, source)}: {name}, as published")
+
+
+def _settings_and_network(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Sort the flags into the fields of `Settings` and the metaparameters of the network."""
+    names = {field.name for field in fields(Settings)}
+    settings = {name: value for name, value in options.items() if name in names}
+    return settings, {name: value for name, value in options.items() if name not in names}
 
 
 def _load_data(

@@ -62,6 +62,9 @@ def test_the_metaparameters_come_back(version, options, size):
 @example(  # half of 9 and of 13 would be rounded down, and of 11 up
     {"num_classes": 1, "base_e": 8, "incr_e": 1, "freq": 1, "expand": {1: 0.53125, 3: 0.46875}}
 )
+@example(  # only one half gives all these filters
+    {"num_classes": 1, "base_e": 8, "incr_e": 1, "freq": 1, "squeeze_ratio": 0.5}
+)
 def test_what_is_inferred_has_the_shapes(way):
     shapes = shapes_of("1.1", **way)
     assert state_shapes(infer_metaparameters(shapes)) == shapes

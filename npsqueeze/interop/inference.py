@@ -156,7 +156,7 @@ def _factor(name: str, pairs: Iterable[tuple[int, int]], usual: float) -> dict[s
     high = min(Fraction(2 * m + 1, 2 * n) for n, m in pairs)
     if all(max(1, round(usual * n)) == m for n, m in pairs):
         return {name: usual}
-    if low >= high:
+    if low > high:
         return {}
     margin = (high - low) / 1000  # at the very ends rounding goes either way
     return {name: float(_simplest(low + margin, high - margin))}

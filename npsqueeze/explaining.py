@@ -50,7 +50,7 @@ def class_activation_map(model: SqueezeNet, x: Array, labels: Array) -> Array:
     head = twin.classifier.layers
     if isinstance(head["1"], Linear):
         w, b = head["1"].weight.data[labels], head["1"].bias.data[labels]
-        return np.einsum("nk,nkhw->nhw", w, f) + b[:, None, None]
+        return (w[:, :, None, None] * f).sum(axis=1) + b[:, None, None]
     for layer in head.values():
         if not isinstance(layer, GlobalAvgPool2d):
             f = layer.forward(f)
@@ -99,7 +99,7 @@ def grad_cam(model: SqueezeNet, x: Array, labels: Array) -> Array:
     z = behind.forward(a)
     da = behind.backward(_one_hot(labels, z))
     alpha = da.mean(axis=(2, 3))
-    return np.maximum(np.einsum("nk,nkhw->nhw", alpha, a), 0)
+    return np.maximum((alpha[:, :, None, None] * a).sum(axis=1), 0)
 
 
 def saliency(model: SqueezeNet, x: Array, labels: Array) -> Array:

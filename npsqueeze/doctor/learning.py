@@ -23,13 +23,14 @@ RAMP, TRIAL_STEPS = 10, 30
 RANGE_STEPS, RANGE = 100, (1e-3, 100.0)
 """The rates of the range test, in units of the optimiser's default rate."""
 
-LARGEST_CHANGE, BRISK_CHANGE, SMALLEST_CHANGE = 0.1, 0.02, 1.5e-4
+LARGEST_CHANGE, BRISK_CHANGE, SMALLEST_CHANGE = 0.07, 0.02, 1.5e-4
 """A step of a healthy training changes a weight by about a thousandth of its size, and by a
-hundredth when it has just begun; measured here: 0.1 to 2 % at the default rate, over networks with
-and without batch normalisation, SGD and AdamW."""
+hundredth when it has just begun. Measured over networks with and without batch normalisation, SGD
+and AdamW, six seeds each: 0.002 to 0.033 at the default rate, from 0.13 on at a hundred times that
+rate, 0.00006 at most at a hundredth of it."""
 
-EXPLOSION = 10
-"""A loss of so many times ln(classes) is no longer the noise of a fast start."""
+EXPLOSION = 100
+"""A loss of so many times ln(classes) is no longer the noise of a fast start, which gets to 7."""
 
 
 def check_overfit(patient: Patient, sample: Batch) -> list[Finding]:
@@ -86,13 +87,13 @@ def range_test(patient: Patient) -> RangeTest:
     ):
         losses.append(min(step.loss, limit))
         smooth = _smoothed(losses)
-        start = smooth[min(RAMP, number)]
-        if smooth[-1] > 1.1 * start or step.median > BRISK_CHANGE:
-            bearable = min(bearable, max(1, number))
+        first = min(RAMP, number)  # from there on, enough losses have been averaged
+        if smooth[-1] > 1.1 * smooth[first] or step.median > BRISK_CHANGE:
+            bearable = min(bearable, number)
         if smooth[-1] > 3 * smooth.min():
             break
-    lowest = int(smooth[:bearable].argmin())
-    suggestion = float(rates[lowest]) if smooth[lowest] < 0.99 * start else None
+    lowest = first + int(smooth[first : max(bearable, first + 1)].argmin())
+    suggestion = float(rates[lowest]) if smooth[lowest] < 0.99 * smooth[first] else None
     return RangeTest(rates[: len(losses)], np.array(losses), smooth, suggestion)
 
 
@@ -100,22 +101,23 @@ def check_rate(patient: Patient, test: RangeTest) -> list[Finding]:
     """Train at the configured rate for some steps, and look at the size of the steps.
 
     The rate rises over ten steps to the configured one. Measured is the median over the weights
-    of ‖change‖ / ‖weight‖, at the step where it is largest.
+    of ‖change‖ / ‖weight‖ that nine of ten steps stay below.
     """
     rate, check = patient.optimizer.lr, "learning rate"
     rates = [rate * min(1.0, (step + 1) / RAMP) for step in range(TRIAL_STEPS)]
     steps = list(patient.steps(patient.batches, patient.optimizer, rates))
-    largest = max(step.median for step in steps)
-    highest = max(step.loss for step in steps)
     advice = DEFAULT_LR[patient.settings.optimizer] if test.suggestion is None else test.suggestion
     cure = f"--lr {advice:.1g}"
-    seen = f"lr {rate:g} changes a weight by up to {largest:.2g} of its size in a step"
+    highest = max(step.loss for step in steps)
     if math.isinf(highest):
         return [Finding(WRONG, check, f"too high: at lr {rate:g} the loss explodes", cure)]
-    if not highest < EXPLOSION * math.log(len(patient.classes)) or largest > LARGEST_CHANGE:
+    change = float(np.quantile([step.median for step in steps], 0.9, method="lower"))
+    seen = f"lr {rate:g} changes a weight by up to {change:.2g} of its size in a step"
+    limit = EXPLOSION * math.log(len(patient.classes))
+    if not (highest < limit and change < LARGEST_CHANGE):
         text = f"too high: {seen}, and the loss reaches {highest:.3g}"
         return [Finding(WRONG, check, text, cure)]
-    if largest < SMALLEST_CHANGE:
+    if change < SMALLEST_CHANGE:
         text = f"too low: {seen}; about 0.001 to 0.01 is usual"
         return [Finding(WRONG, check, text, cure)]
     return [Finding(OK, check, seen)]

@@ -51,7 +51,7 @@ class Convolution(Step):
         self, name: str, x: Tensor, y: Tensor, branches: Sequence[Branch], relu: bool
     ) -> None:
         super().__init__(name, x, y)
-        self.branches, self.relu, self.is_frozen = branches, relu, False
+        self.branches, self.relu = branches, relu
         y.rectified = relu
         for branch in branches:
             if suits_winograd(branch.windows, x):
@@ -89,16 +89,11 @@ class Convolution(Step):
         """Convolve."""
         x, y = self.x, self.y
         if not self.is_frozen:
-            self._pack()
+            self.take_parameters(n, training)
         for road, biases in zip(self.forwards, self.biases, strict=True):
             road.run(n, x.data, biases, y.data, self.relu, False, y.data, False)
 
-    def freeze(self) -> None:
-        """Pack the weights now, and never again."""
-        self._pack()
-        self.is_frozen = True
-
-    def _pack(self) -> None:
+    def take_parameters(self, n: int, training: bool) -> None:
         """Bring weights and biases as they are now into the order of the forward passes."""
         for branch, road, biases in zip(self.branches, self.forwards, self.biases, strict=True):
             if branch.bias is not None:

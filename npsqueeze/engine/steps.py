@@ -21,10 +21,11 @@ from npsqueeze.module import Module
 class Step(ABC):
     """From tensor x to tensor y.
 
-    `fills_vectors` tells whether the forward pass writes also the channels that only fill vectors.
+    `fills_vectors` tells whether the forward pass writes also the channels that only fill vectors,
+    `is_frozen` that it has taken its parameters for good.
     """
 
-    fills_vectors = True
+    fills_vectors, is_frozen = True, False
 
     def __init__(self, name: str, x: Tensor, y: Tensor) -> None:
         self.name, self.x, self.y = name, x, y
@@ -33,8 +34,16 @@ class Step(ABC):
     def prepare(self) -> None:  # noqa: B027 (many steps need no table)
         """Make the tables, once the tensors have their memory."""
 
-    def freeze(self) -> None:  # noqa: B027 (many steps have no parameter)
+    def freeze(self) -> None:
         """Take the parameters as they are now, for all forward passes to come."""
+        self.take_parameters(0, training=False)
+        self.is_frozen = True
+
+    def take_parameters(self, n: int, training: bool) -> None:  # noqa: B027 (many have none)
+        """Bring the parameters as they are now into the form that the forward pass wants.
+
+        For n images of x, if they decide on it.
+        """
 
     @abstractmethod
     def forward(self, n: int, training: bool) -> None:
@@ -65,7 +74,7 @@ class Normalisation(Step):
 
     def __init__(self, name: str, x: Tensor, y: Tensor, layer: BatchNorm2d, relu: bool) -> None:
         super().__init__(name, x, y)
-        self.layer, self.relu, self.is_frozen = layer, relu, False
+        self.layer, self.relu = layer, relu
         y.rectified = relu
 
     def prepare(self) -> None:
@@ -79,20 +88,16 @@ class Normalisation(Step):
         """Normalise by the moments of the batch, or by the running ones."""
         x, y, pixels = self.x, self.y, self.x.pixels(n)
         if not self.is_frozen:
-            self._take_moments(pixels, training)
+            self.take_parameters(n, training)
         kernels.normalize_pixels(
             x.data, self.rows[:pixels], self.minus_mean, self.scale, self.shift,
             y.data, self.places[:pixels], self.relu,
         )  # fmt: skip
 
-    def freeze(self) -> None:
-        """Take the running moments now, and never again."""
-        self._take_moments(0, training=False)
-        self.is_frozen = True
-
-    def _take_moments(self, pixels: int, training: bool) -> None:
-        """Compute factor and summand of each channel, as the kernel wants them."""
+    def take_parameters(self, n: int, training: bool) -> None:
+        """Compute factor and summand of each channel, by the moments of n images if training."""
         layer, x, real = self.layer, self.x, self.x.channel_places
+        pixels = x.pixels(n)
         self.training = training
         if training:
             kernels.moments(x.data, self.rows[:pixels], self.mean, self.variance)

@@ -58,7 +58,7 @@ class Winograd:
         size = PLACES * len(self.filter_at) * len(self.channels)
         self.weights = aligned_zeros(size, source.dtype)
         n, _, height, width = source.shape
-        rows, across = -(-height // 2), -(-width // 2)
+        self.squares = rows, across = -(-height // 2), -(-width // 2)
         self.per_image = rows * across
         p, q = np.arange(rows) * 2, np.arange(across) * 2
         corners = source.offsets((2, 2), (rows, across)) - source.row - source.channels
@@ -105,9 +105,7 @@ class WinogradGradient:
 
     def __init__(self, forward: Winograd, target: Tensor, bias: Parameter | None) -> None:
         self.forward, self.target, self.bias = forward, target, bias
-        height, width = target.shape[2:]
-        squares = (-(-height // 2), -(-width // 2))
-        self.positions = target.offsets((2, 2), squares) + forward.first_column
+        self.positions = target.offsets((2, 2), forward.squares) + forward.first_column
         channels, columns = len(forward.channels), len(forward.filter_at)
         places = np.arange(PLACES)[:, None] * GRADIENT_SQUARES * channels
         self.rows = (places + in_tiles(forward.channels)).ravel()

@@ -32,11 +32,11 @@ def kernel(
 
     `error_model="numpy"` drops Python's check for division by zero, which keeps loops from being
     vectorised. `fastmath={"contract"}` lets a*b + c become one fused instruction; the full fastmath
-    would assume that there is no NaN and reorder sums. Kernels that are not
-    parallel are parts of those that are, and are compiled into them (`forceinline`): handing over a
-    few arrays, of seven or more numbers each, takes as long as a small tile. Nor does such a part
-    count the references to its arrays (`_nrt`), which takes three times as long as a small tile;
-    one that `makes_arrays` itself has to. `threads` says who runs the kernels.
+    would assume that there is no NaN and reorder sums. Kernels that are not parallel are parts of
+    those that are, and are compiled into them (`forceinline`): handing over a few arrays, of seven
+    or more numbers each, takes as long as a small tile. Nor does such a part count the references
+    to its arrays (`_nrt`), which takes three times as long as a small tile; one that `makes_arrays`
+    itself has to. `threads` says who runs the kernels.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:

@@ -61,10 +61,7 @@ def convolve_3x3(
         inputs = scratch(PLACES * squares * count, x)  # (16, squares, channels)
         sums = scratch(PLACES * squares * width, x)  # (16, squares, lanes)
         rows = np.arange(PLACES * squares) * count
-        for s in range(squares):
-            for c in range(0, count, width):
-                corner, step = corners[first + s] + c, squares * count
-                transform_inputs(x, corner, x_row, x_pixel, inputs, s * count + c, step)
+        transform_squares(x, corners, first, squares, x_row, x_pixel, count, inputs, squares)
         group = task // blocks
         for panel in range(group * panels // groups, (group + 1) * panels // groups):
             for row in range(0, PLACES * squares, TILE_ROWS):
@@ -80,6 +77,18 @@ def convolve_3x3(
                         y, places[4 * (first + s) + i] + column, add(output, shift),
                         relu, accumulate, gate, gated,
                     )  # fmt: skip
+
+
+@kernel()
+def transform_squares(
+    x: Array, corners: Array, first: int, squares: int, row: int, pixel: int, channels: int,
+    result: Array, room: int,
+) -> None:  # fmt: skip
+    """Store Bᵀ d B for some squares from the `first` on, as (16, room, channels)."""
+    for s in range(squares):
+        for c in range(0, channels, lanes(x)):
+            start, step = s * channels + c, room * channels
+            transform_inputs(x, corners[first + s] + c, row, pixel, result, start, step)
 
 
 @kernel()
@@ -223,10 +232,9 @@ def weight_gradient_3x3(
         end = min((share + 1) * share_size, corners.size)
         for first in range(share * share_size, end, GRADIENT_SQUARES):
             squares = min(GRADIENT_SQUARES, end - first)
-            for s in range(squares):
-                for c in range(0, channels, width):
-                    corner, step = corners[first + s] + c, GRADIENT_SQUARES * channels
-                    transform_inputs(x, corner, x_row, x_pixel, inputs, s * channels + c, step)
+            transform_squares(
+                x, corners, first, squares, x_row, x_pixel, channels, inputs, GRADIENT_SQUARES
+            )
             for column in range(first_panel * width, last_panel * width, width):
                 for s in range(squares):
                     total = transform_gradients(

@@ -51,11 +51,13 @@ def evaluate(
     was_training = model.training
     model.eval()
     try:
-        batches = [x for x, _ in evaluation_batches(dataset, BATCH_SIZE, mean, std)]
-        logits = np.concatenate([network.forward(x) for x in batches])
-        if flips:
-            mirrored = [network.forward(np.ascontiguousarray(x[..., ::-1])) for x in batches]
-            logits = (logits + np.concatenate(mirrored)) / 2
+        parts = []
+        for x, _ in evaluation_batches(dataset, BATCH_SIZE, mean, std):
+            answers = network.forward(x)
+            if flips:
+                answers = (answers + network.forward(np.ascontiguousarray(x[..., ::-1]))) / 2
+            parts.append(answers)
+        logits = np.concatenate(parts)
     finally:
         model.train(was_training)
     loss, cache = F.softmax_cross_entropy_forward(logits, dataset.labels)

@@ -23,8 +23,7 @@ def normal(shape: tuple[int, ...], generator: np.random.Generator, std: float) -
     TypeError
         If `generator` is no `numpy.random.Generator`.
     """
-    if not isinstance(generator, np.random.Generator):
-        raise TypeError(f"generator: expected a numpy.random.Generator, got {generator!r}")
+    _check_generator(generator)
     return generator.normal(0.0, std, shape)
 
 
@@ -66,8 +65,7 @@ def he_uniform(shape: tuple[int, ...], generator: np.random.Generator) -> Array:
     """
     fan_in, _ = fans(shape)
     bound = math.sqrt(6 / fan_in)
-    if not isinstance(generator, np.random.Generator):
-        raise TypeError(f"generator: expected a numpy.random.Generator, got {generator!r}")
+    _check_generator(generator)
     return generator.uniform(-bound, bound, shape)
 
 
@@ -100,6 +98,11 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
         raise ValueError(f"shape: expected (F, C, kh, kw) or (out, in), got {shape}")
     window = math.prod(shape[2:])
     return shape[1] * window, shape[0] * window
+
+
+def _check_generator(generator: np.random.Generator) -> None:
+    if not isinstance(generator, np.random.Generator):
+        raise TypeError(f"generator: expected a numpy.random.Generator, got {generator!r}")
 
 
 SCHEMES = {"he": he_normal, "he-uniform": he_uniform, "xavier": xavier_normal}

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, Self
 
 import numpy as np
@@ -205,16 +205,18 @@ class Sequential(Module):
 def check_names(expected: Set[str], given: Set[str]) -> None:
     """Raise ValueError, naming the first that differ, unless a state has the `expected` names."""
     if expected != given:
-        missing, unknown = _first_names(expected - given), _first_names(given - expected)
+        missing, unknown = (
+            first_names(sorted(names)) or "none" for names in (expected - given, given - expected)
+        )
         raise ValueError(
             f"state: expected the names of this module; missing: {missing}; unknown: {unknown}"
         )
 
 
-def _first_names(names: Set[str]) -> str:
-    first = sorted(names)[:3]
-    rest = len(names) - len(first)
-    return (", ".join(first) or "none") + (f" and {rest} more" if rest else "")
+def first_names(names: Sequence[str], most: int = 3) -> str:
+    """Return the first names, at `most` so many, and how many more there are."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _converted(name: str, value: Any, like: Array) -> Array:

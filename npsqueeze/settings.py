@@ -6,7 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from npsqueeze.data import CIFAR10_MEAN, CIFAR10_STD, Channels, normalize
+from npsqueeze.arrays import Array
+from npsqueeze.data import (
+    CIFAR10_MEAN,
+    CIFAR10_STD,
+    Channels,
+    Dataset,
+    normalize,
+    training_batch,
+)
 from npsqueeze.evaluation import ENGINES
 from npsqueeze.models import SqueezeNet
 from npsqueeze.optim import SGD, AdamW, Optimizer
@@ -92,6 +100,19 @@ class Settings:
     def highest_lr(self) -> float:
         """The learning rate at the top of the schedule."""
         return DEFAULT_LR[self.optimizer] if self.lr is None else self.lr
+
+    def batch(self, train_set: Dataset, step: int) -> tuple[Array, Array]:
+        """Return the pictures and labels of a training step (see `data.training_batch`)."""
+        return training_batch(
+            train_set,
+            step,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            augmented=self.augment,
+            cutout=self.cutout,
+            mean=self.mean,
+            std=self.std,
+        )
 
     def build_optimizer(self, model: SqueezeNet) -> Optimizer:
         """Return the optimiser for the model's parameters."""

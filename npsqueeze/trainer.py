@@ -16,7 +16,7 @@ import numpy as np
 from npsqueeze import functional as F  # noqa: N812 (as PyTorch users write it)
 from npsqueeze.arrays import Array
 from npsqueeze.averaging import Average
-from npsqueeze.data import Dataset, batch_indices, batches_per_epoch, training_batch
+from npsqueeze.data import Dataset, batch_indices, batches_per_epoch
 from npsqueeze.divergence import first_bad_array, first_bad_gradient, first_cause
 from npsqueeze.engine import Plan, compile  # noqa: A004 (as PyTorch calls it)
 from npsqueeze.errors import TrainingError
@@ -24,6 +24,7 @@ from npsqueeze.evaluation import Evaluation, check_dataset, evaluate
 from npsqueeze.interruption import stop_request
 from npsqueeze.layers import Dropout
 from npsqueeze.models import SqueezeNet
+from npsqueeze.module import first_names
 from npsqueeze.optim import Optimizer
 from npsqueeze.runs import Run
 from npsqueeze.schedules import learning_rate
@@ -136,16 +137,7 @@ class Trainer:
     def take_step(self) -> int:
         """Train on one batch, and return its number of pictures."""
         progress, settings = self.progress, self.settings
-        x, labels = training_batch(
-            self.train_set,
-            progress.step,
-            batch_size=settings.batch_size,
-            seed=settings.seed,
-            augmented=settings.augment,
-            cutout=settings.cutout,
-            mean=settings.mean,
-            std=settings.std,
-        )
+        x, labels = settings.batch(self.train_set, progress.step)
         self.optimizer.lr = learning_rate(
             settings.schedule, settings.highest_lr, progress.step, self.total_steps, settings.warmup
         )
@@ -223,11 +215,10 @@ class Trainer:
         pictures = batch_indices(len(self.train_set), step, settings.batch_size, settings.seed)
         if bad is not None and bad.size:
             pictures = pictures[bad]
-        few = ", ".join(map(str, pictures[:5]))
-        more = f" and {len(pictures) - 5} more" if len(pictures) > 5 else ""
+        few = first_names(list(map(str, pictures)), most=5)
         return TrainingError(
             f"{what} at step {step + 1} of {self.total_steps} (epoch {epoch + 1}, batch "
-            f"{batch + 1} of {self.steps_per_epoch}, training pictures {few}{more}, learning rate "
+            f"{batch + 1} of {self.steps_per_epoch}, training pictures {few}, learning rate "
             f"{self.optimizer.lr:.3g}): {cause}; {self._way_on()}"
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from npsqueeze.data import Dataset, training_batch
+from npsqueeze.data import Dataset
 from npsqueeze.doctor.batches import check_class_mix, check_form, check_labels, check_statistics
 from npsqueeze.doctor.drawing import draw_pictures, draw_range, draw_scales
 from npsqueeze.doctor.gradients import check_backward, check_roads, check_updates
@@ -87,16 +87,7 @@ def doctor(
         _check_fit(name, model, dataset)
 
     def usual_batch(step: int) -> Batch:
-        return training_batch(
-            train_set,
-            step,
-            batch_size=chosen.batch_size,
-            seed=chosen.seed,
-            augmented=chosen.augment,
-            cutout=chosen.cutout,
-            mean=chosen.mean,
-            std=chosen.std,
-        )
+        return chosen.batch(train_set, step)
 
     if not isinstance(optimizer, Optimizer):
         anything: Any = model  # the settings ask for nothing but its parameters

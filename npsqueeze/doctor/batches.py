@@ -6,8 +6,9 @@ import numpy as np
 
 from npsqueeze.arrays import Array
 from npsqueeze.data import CIFAR10_MEAN, CIFAR10_STD, Dataset
-from npsqueeze.doctor.patient import Batch, first_names
+from npsqueeze.doctor.patient import Batch
 from npsqueeze.doctor.report import OK, WARNING, WRONG, Finding
+from npsqueeze.module import first_names
 
 NORMALIZE = "--mean {} --std {}".format(
     ",".join(map(str, CIFAR10_MEAN)), ",".join(map(str, CIFAR10_STD))

@@ -7,13 +7,13 @@ import numpy as np
 
 from npsqueeze.arrays import Array
 from npsqueeze.difference_quotients import InputReport, Point, compare
-from npsqueeze.doctor.patient import Batch, Patient, change, first_names
+from npsqueeze.doctor.patient import Batch, Patient, change
 from npsqueeze.doctor.report import OK, WARNING, WRONG, Finding
 from npsqueeze.doctor.watching import Passage
 from npsqueeze.functional import softmax_cross_entropy_backward, softmax_cross_entropy_forward
 from npsqueeze.gradient_check import DIRECTION_STEPS
 from npsqueeze.layers import Dropout
-from npsqueeze.module import Module
+from npsqueeze.module import Module, first_names
 
 TOLERANCE = 1e-4
 """A right gradient agrees to 1e-7 or so; a mistake seldom stays below a percent."""

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from npsqueeze.arrays import Array
-from npsqueeze.doctor.patient import first_names
 from npsqueeze.doctor.report import OK, WARNING, WRONG, Finding
 from npsqueeze.doctor.watching import Passage, rectified, scale
 from npsqueeze.functional import softmax_cross_entropy_forward
-from npsqueeze.module import Module
+from npsqueeze.module import Module, first_names
 
 APART = 1e4
 """How far the scales of layers may lie apart. In float32, and with one learning rate for all, a

@@ -136,9 +136,3 @@ def units(model: Module, prefix: str = "") -> Iterator[tuple[str, Module]]:
     for name, member in model.members().items():
         if isinstance(member, Module):
             yield from units(member, f"{prefix}{name}.")
-
-
-def first_names(names: Sequence[str]) -> str:
-    """Return the first three names, and how many more there are."""
-    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + rest

@@ -15,6 +15,7 @@ from npsqueeze.interop.onnx.operation import Operation
 from npsqueeze.interop.onnx.operators import OPERATORS
 from npsqueeze.interop.onnx.tensors import DTYPES, LARGEST_TENSOR, read_tensor, repeated
 from npsqueeze.layers import Dropout, Module, Parameter
+from npsqueeze.module import first_names
 
 CONSTANTS = ("Constant", "ConstantOfShape", "Identity")
 """Operators that are done with when the file is read."""
@@ -202,8 +203,7 @@ def _check_operators(graph: Any) -> None:
     }
     unknown = sorted(kinds - OPERATORS.keys() - set(CONSTANTS))
     if unknown:
-        more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
-        raise ValueError(f"operators that npsqueeze does not know: {', '.join(unknown[:20])}{more}")
+        raise ValueError(f"operators that npsqueeze does not know: {first_names(unknown, most=20)}")
 
 
 def _declared_type(value: Any) -> np.dtype[Any]:

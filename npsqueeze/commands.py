@@ -125,7 +125,8 @@ def evaluate(
     print(f"network of {path}")
     _set_threads(threads)
     settings = metadata["settings"]
-    evaluation = evaluate_model(net, test_set, settings["mean"], settings["std"])
+    flips = settings.get("flips", False)
+    evaluation = evaluate_model(net, test_set, settings["mean"], settings["std"], flips=flips)
     print(f"loss {evaluation.loss:.4f}")
     print(accuracy_line(evaluation.accuracy, len(test_set)))
 

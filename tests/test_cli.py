@@ -187,6 +187,19 @@ def test_eval_prints_the_accuracy_of_the_training(capsys, tmp_path, data):
     assert re.fullmatch(r"loss \d\.\d{4}", lines[-2])
 
 
+def test_eval_mirrors_pictures_where_the_training_did(capsys, tmp_path, data, monkeypatch):
+    succeed(capsys, "train", "--data", data, "--run", tmp_path / "run", *TINY, "--flips")
+    seen = []
+
+    def evaluate(*arguments, flips):
+        seen.append(flips)
+        return npsqueeze.evaluate(*arguments, flips=flips)
+
+    monkeypatch.setattr(commands, "evaluate_model", evaluate)
+    succeed(capsys, "eval", "--weights", tmp_path / "run" / "last.npz", "--data", data)
+    assert seen == [True]
+
+
 def test_plot_overlays_runs(capsys, tmp_path, data, run):
     succeed(capsys, "train", "--data", data, "--run", tmp_path / "second", *TINY, "--lr", "0.03")
     picture = tmp_path / "both.png"

@@ -1,9 +1,11 @@
 """Weights that their authors published: fetched once into the user's cache, and verified."""
 
 import hashlib
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from npsqueeze.downloads import download
 from npsqueeze.errors import CheckpointError
 from npsqueeze.files import atomic_write
 
@@ -109,23 +111,10 @@ def _read(path: Path, published: Published) -> bytes:
 
 
 def _download(published: Published) -> bytes:
-    import tempfile
-
-    import pooch
-
-    pooch.get_logger().setLevel("WARNING")  # the progress bar says it all
     with tempfile.TemporaryDirectory() as folder:
         try:
-            downloader = pooch.HTTPDownloader(progressbar=True)
-            file = pooch.retrieve(
-                published.url,
-                f"sha256:{published.sha256}",
-                "weights",
-                folder,
-                downloader=downloader,
-            )
+            return download(published.url, f"sha256:{published.sha256}", folder).read_bytes()
         except (OSError, ValueError) as error:  # no connection, cut off; another checksum
             raise CheckpointError(
                 f"{published.url}: the download failed ({error}); --from FILE takes a copy"
             ) from error
-        return Path(file).read_bytes()

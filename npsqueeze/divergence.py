@@ -50,7 +50,6 @@ def _activations(network: SqueezeNet | Plan, x: Array) -> Iterator[tuple[str, Ar
         for tensor in network.tensors:
             yield tensor.name, tensor.read(tensor.data, len(x))
         return
-    for part in ("features", "classifier"):
-        for name, layer in getattr(network, part).layers.items():
-            x = layer.forward(x)
-            yield f"{part}.{name}", x
+    for name, layer in network.named_layers():
+        x = layer.forward(x)
+        yield name, x

@@ -8,7 +8,6 @@ import numpy as np
 from npsqueeze.arrays import Array
 from npsqueeze.layers import Fire, GlobalAvgPool2d, Linear, Sequential
 from npsqueeze.models import SqueezeNet
-from npsqueeze.units import named_units
 
 __all__ = ["class_activation_map", "grad_cam", "saliency"]
 
@@ -89,7 +88,7 @@ def grad_cam(model: SqueezeNet, x: Array, labels: Array) -> Array:
     """
     _check(model, x, labels)
     twin = model.twin()
-    layers = {name: layer for name, _, layer in named_units(twin)}
+    layers = dict(twin.named_layers())
     *_, last_fire = (name for name, layer in layers.items() if isinstance(layer, Fire))
     split = list(layers).index(last_fire) + 1
     before = Sequential(dict(list(layers.items())[:split]))

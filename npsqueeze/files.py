@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from npsqueeze.errors import CheckpointError
+
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
@@ -35,6 +37,21 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file that belongs to a network or its training.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be written; what was there before is whole.
+    """
+    try:
+        with atomic_write(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -39,7 +39,7 @@ def lsuv(model: SqueezeNet, x: Array, seed: int = 0) -> None:
     if model.config["batch_norm"]:
         raise ValueError("model: expected one without batch normalisation")
     draw = generator((seed, INITIALIZATION, 0))
-    for layer in [*model.features.layers.values(), *model.classifier.layers.values()]:
+    for _, layer in model.named_layers():
         if isinstance(layer, Fire):
             squeezed = x
             for name, member in layer.layers.items():

@@ -1,6 +1,6 @@
 """SqueezeNet: one constructor for a design space in which the published nets are points."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -169,6 +169,12 @@ class SqueezeNet(Module):
         self.output_shape(x.shape)
         if not np.isfinite(x).all():
             raise ValueError(f"x: expected finite numbers, got {(~np.isfinite(x)).sum()} others")
+
+    def named_layers(self) -> Iterator[tuple[str, Module]]:
+        """Yield the layers from the first to the last, with their names in the `state_dict`."""
+        for part in ("features", "classifier"):
+            for name, layer in getattr(self, part).layers.items():
+                yield f"{part}.{name}", layer
 
     def twin(self) -> "SqueezeNet":
         """Return a network in inference mode that computes the same and shares no array with it.

@@ -16,7 +16,7 @@ from npsqueeze.arrays import Array
 from npsqueeze.checkpoint import load_checkpoint, save_checkpoint
 from npsqueeze.data import Dataset, normalize
 from npsqueeze.errors import CheckpointError
-from npsqueeze.files import atomic_write, remove_unfinished
+from npsqueeze.files import remove_unfinished, write_whole
 from npsqueeze.locks import folder_lock
 from npsqueeze.models import SqueezeNet, squeezenet
 from npsqueeze.state_shapes import check_state
@@ -146,11 +146,12 @@ class Run:
             writer = csv.DictWriter(table, rows[0], lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
-            self._write("metrics.csv", table.getvalue())
+            write_whole(self.folder / "metrics.csv", table.getvalue().encode())
         self._write_configuration(identity)
 
     def _write_configuration(self, identity: Mapping[str, Any]) -> None:
-        self._write("config.json", json.dumps(identity, indent=2) + "\n")
+        configuration = json.dumps(identity, indent=2) + "\n"
+        write_whole(self.folder / "config.json", configuration.encode())
 
     def draw(self, rows: list[dict[str, Any]], probabilities: Array, test_set: Dataset) -> None:
         """Write the pictures: curves, confusion matrix, worst mistakes, first filters."""
@@ -163,14 +164,6 @@ class Run:
             test_set.images, labels, probabilities, classes, self.folder / "mistakes.png"
         )
         plots.first_layer_filters(stem, self.folder / "filters.png")
-
-    def _write(self, name: str, text: str) -> None:
-        path = self.folder / name
-        try:
-            with atomic_write(path) as file:
-                file.write(text.encode())
-        except OSError as error:
-            raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -25,10 +25,8 @@ def named_units(model: SqueezeNet) -> Iterator[tuple[str, str, Module]]:
     after fire4. As in the table, the average at the end counts with the head.
     """
     number = 0
-    for part in ("features", "classifier"):
-        for name, layer in getattr(model, part).layers.items():
-            if isinstance(layer, Conv2d | Fire | Linear):
-                number += 1
-            last = isinstance(layer, GlobalAvgPool2d)
-            unit = KINDS[type(layer).__name__] + ("10" if last else str(number))
-            yield f"{part}.{name}", unit, layer
+    for name, layer in model.named_layers():
+        if isinstance(layer, Conv2d | Fire | Linear):
+            number += 1
+        last = isinstance(layer, GlobalAvgPool2d)
+        yield name, KINDS[type(layer).__name__] + ("10" if last else str(number)), layer

@@ -8,7 +8,7 @@ from pathlib import Path
 from npsqueeze.arrays import Array
 from npsqueeze.data import Preprocessing
 from npsqueeze.errors import CheckpointError
-from npsqueeze.files import atomic_write
+from npsqueeze.files import write_whole
 from npsqueeze.interop.extra import needs_extra
 from npsqueeze.models import SqueezeNet
 
@@ -48,12 +48,7 @@ def save_safetensors(
                 f"classes: expected {model.config['num_classes']} names, got {len(classes)}"
             )
         metadata[CLASSES] = json.dumps(list(classes))
-    content = save(model.state_dict(), metadata)
-    try:
-        with atomic_write(path) as file:
-            file.write(content)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written: {error.strerror or error}") from error
+    write_whole(path, save(model.state_dict(), metadata))
 
 
 def read_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from npsqueeze.data import CIFAR10_MEAN, CIFAR10_STD, Preprocessing
 from npsqueeze.data.preprocessing import TORCHVISION
 from npsqueeze.errors import CheckpointError
+from npsqueeze.interop.inference import LARGEST_CIFAR_PICTURE
 from npsqueeze.interop.onnx.graph import Graph, Node
 from npsqueeze.interop.onnx.layers import Reshape, Softmax
 from npsqueeze.interop.onnx.matching import find_squeezenet
@@ -16,8 +17,6 @@ from npsqueeze.interop.safetensors import CLASSES, NETWORK, PREPROCESSING
 
 if TYPE_CHECKING:
     from npsqueeze.pretrained import Pretrained
-
-LARGEST_CIFAR_PICTURE = 64
 
 
 def load(path: str | os.PathLike[str]) -> Graph:

@@ -9,8 +9,7 @@ import numpy as np
 
 from npsqueeze.arrays import Array
 from npsqueeze.data.preprocessing import Preprocessing
-from npsqueeze.errors import CheckpointError
-from npsqueeze.files import atomic_write
+from npsqueeze.files import write_whole
 from npsqueeze.interop.extra import needs_extra
 from npsqueeze.interop.safetensors import CLASSES, NETWORK, PREPROCESSING
 from npsqueeze.layers import (
@@ -74,12 +73,7 @@ def save(
         metadata[PREPROCESSING] = preprocessing.as_dict()
     if classes is not None:
         metadata[CLASSES] = list(classes)
-    content = _Writer(model).proto(image_size, metadata).SerializeToString()
-    try:
-        with atomic_write(path) as file:
-            file.write(content)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written: {error.strerror or error}") from error
+    write_whole(path, _Writer(model).proto(image_size, metadata).SerializeToString())
 
 
 def _check(
@@ -117,9 +111,8 @@ class _Writer:
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
         self.value, self.classes = INPUT, model.config["num_classes"]
-        for part, layers in (("features", model.features), ("classifier", model.classifier)):
-            for name, layer in layers.layers.items():
-                self.value = self._layer(f"{part}.{name}", layer, self.value)
+        for name, layer in model.named_layers():
+            self.value = self._layer(name, layer, self.value)
 
     def proto(self, image_size: int, metadata: Mapping[str, Any]) -> Any:
         """Return the onnx.ModelProto, after ONNX's own check."""

@@ -202,11 +202,15 @@ def test_a_second_ctrl_c_breaks_off_at_once(tmp_path, monkeypatch):
             time.sleep(0.5)  # or two that come at once would be one
         pytest.fail("the second Ctrl-C was not heard")
 
-    handler = signal.getsignal(signal.SIGINT)
+    handler = signal.default_int_handler
+    before = signal.signal(signal.SIGINT, handler)  # a shell's background job ignores Ctrl-C
     monkeypatch.setattr(Trainer, "take_step", two_signals)
-    with pytest.raises(KeyboardInterrupt):
-        train(run=tmp_path / "run")
-    assert signal.getsignal(signal.SIGINT) is handler
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(run=tmp_path / "run")
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_it_trains_in_another_thread_also():

@@ -28,7 +28,7 @@ STEPS = {
     "register tiles (section 7)": 0.55,
     "SIMD (section 8)": 1.0,
 }
-"""The steps of notebook 09, with the share that each has reached on the README's machine."""
+"""The steps of notebook 09, with about the share that each reaches on the README's machine."""
 
 SHAPE = (256, 1024, 1024)
 ROUNDS = 5

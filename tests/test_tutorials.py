@@ -44,8 +44,8 @@ def derived(cell: dict[str, Any]) -> list[str]:
     return [tag.removeprefix("derives:") for tag in cell["tags"] if tag.startswith("derives:")]
 
 
-def test_there_are_nine_notebooks_in_their_order() -> None:
-    assert [name[:2] for name in NOTEBOOKS] == [f"{number:02}" for number in range(9)]
+def test_there_are_ten_notebooks_in_their_order() -> None:
+    assert [name[:2] for name in NOTEBOOKS] == [f"{number:02}" for number in range(10)]
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)

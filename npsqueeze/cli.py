@@ -129,7 +129,11 @@ def build_parser() -> argparse.ArgumentParser:
     _add_model(summary)
 
     export = add("export", commands.export, "write a network as an ONNX file")
-    export.add_argument("path", metavar="FILE.onnx", help="where to")
+    export.add_argument(
+        "path",
+        metavar="FILE.onnx",
+        help="where to; FILE.npz: as a checkpoint, without its training",
+    )
     _add_weights(export)
 
     _add_bench(add("bench", bench, "measure how fast this machine computes, and others on it"))

@@ -31,7 +31,7 @@ from npsqueeze.models import SqueezeNet, squeezenet
 from npsqueeze.prediction import pretrained_network
 from npsqueeze.published import fetch_weights
 from npsqueeze.recipes import RECIPES
-from npsqueeze.runs import find_weights, load_model, read_run
+from npsqueeze.runs import find_weights, load_model, read_run, write_network
 from npsqueeze.settings import Settings
 from npsqueeze.summary import summary as summary_table
 from npsqueeze.training import train as train_model
@@ -256,7 +256,15 @@ def fetch(folder: str | None = None, source: str | None = None) -> None:
 
 
 def export(path: str, weights: str | None = None) -> None:
-    """Write a network as an ONNX file, and tell what goes in and what comes out."""
+    """Write a network as an ONNX file, and tell what goes in and what comes out.
+
+    A path that ends in .npz gets a checkpoint without what only its training needs.
+    """
+    if Path(path).suffix == ".npz":
+        found = find_weights(weights)
+        write_network(found, Path(path))
+        print(f"{path}: the network of {found}, {Path(path).stat().st_size:,} bytes")
+        return
     found, pretrained = pretrained_network(weights)
     if not isinstance(pretrained.model, SqueezeNet):
         raise CheckpointError(f"{found}: expected a SqueezeNet, got another network")

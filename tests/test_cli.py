@@ -277,6 +277,21 @@ def test_predict_explains(capsys, tmp_path, weights):
     assert f"--explain: expected a file in a folder that is there, got {drawing}" in message
 
 
+def test_export_of_a_checkpoint_leaves_the_training_out(capsys, tmp_path, run, data):
+    alone = tmp_path / "network.npz"
+    (line,) = succeed(capsys, "export", alone, "--weights", run / "last.npz")
+    assert line == (f"{alone}: the network of {run / 'last.npz'}, {alone.stat().st_size:,} bytes")
+    with np.load(alone) as file:
+        assert not [name for name in file.files if name.startswith("optimizer.")]
+    tests = [
+        succeed(capsys, "eval", "--weights", path, "--data", data)[-2:]
+        for path in (alone, run / "last.npz")
+    ]
+    assert tests[0] == tests[1]
+    message = fail(capsys, "export", tmp_path / "no" / "network.npz", "--weights", alone)
+    assert "network.npz: cannot be written" in message
+
+
 def test_inspect(capsys, tmp_path, weights, data):
     out = tmp_path / "figures"
     lines = succeed(capsys, "inspect", "--weights", weights, "--data", data, "--out", out)

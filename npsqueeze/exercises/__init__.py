@@ -21,6 +21,7 @@ from npsqueeze.exercises import (
     fire,
     gradients,
     linear,
+    looking,
     loss,
     max_pooling,
     pictures,
@@ -32,7 +33,7 @@ from npsqueeze.exercises.exercise import Exercise
 
 _TOPICS = (
     pictures, convolution, columns, convolution_backward, activation, max_pooling, average_pooling,
-    linear, softmax, loss, gradients, fire, architecture,
+    linear, softmax, loss, gradients, fire, architecture, looking,
 )  # fmt: skip
 EXERCISES = {each.name: each for topic in _TOPICS for each in topic.EXERCISES}
 """All exercises by name, in the order of the course."""

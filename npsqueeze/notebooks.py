@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DPI = 80
-COLOURS = 96
+DPI = 72
+COLOURS = 160
 
 
 def small_png(figure: "Figure") -> bytes:

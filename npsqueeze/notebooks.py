@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 72
-COLOURS = 160
+COLOURS = 128
 
 
 def small_png(figure: "Figure") -> bytes:

@@ -21,6 +21,9 @@ from npsqueeze.locks import folder_lock
 from npsqueeze.models import SqueezeNet, squeezenet
 from npsqueeze.state_shapes import check_state
 
+TRAINED = Path("data") / "cifar-10-squeezenet.npz"
+"""The network that comes with a checkout: recipe "full"."""
+
 
 class Run:
     """The folder of one training.
@@ -182,21 +185,28 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def find_weights(weights: str | None) -> Path:
-    """Return the path `weights`, or if it is None, the last checkpoint of the newest run.
+    """Return the file that a command takes its network from.
+
+    `weights` itself if given; else the last checkpoint of the newest run in `runs`; else the
+    network that the checkout around the current folder brings along.
 
     Raises
     ------
     CheckpointError
-        If there is no run.
+        If none of these is there.
     """
     if weights is not None:
         return Path(weights)
     found = sorted(Path("runs").glob("*/last.npz"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise CheckpointError(
-            "no trained network in runs/: run `npsqueeze train`, or name one with --weights FILE"
-        )
-    return found[-1]
+    if found:
+        return found[-1]
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / TRAINED).is_file():
+            return folder / TRAINED
+    raise CheckpointError(
+        "no trained network in runs/: run `npsqueeze train`, or name one with --weights FILE"
+    )
 
 
 def load_model(path: str | Path) -> tuple[SqueezeNet, dict[str, Any]]:

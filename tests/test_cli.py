@@ -1,6 +1,7 @@
 """The command line: what it prints, what it writes, and one line for every mistake."""
 
 import re
+import shutil
 import subprocess
 import sys
 from datetime import datetime
@@ -134,6 +135,30 @@ def test_the_networks_flags(capsys, tmp_path, data):
     assert (config["version"], config["head"], config["bypass"]) == ("1.1", "linear", "complex")
     assert (settings["optimizer"], settings["mean"]) == ("adamw", [0.4, 0.5, 0.6])
     assert (settings["warmup"], settings["label_smoothing"]) == (0.1, 0.1)
+
+
+def test_a_recipe_is_what_no_flag_says(capsys, tmp_path, data):
+    def settings(*flags):
+        run = tmp_path / str(len(list(tmp_path.iterdir())))
+        succeed(capsys, "train", "--data", data, "--run", run, *TINY, *flags)
+        return npsqueeze.load_model(run / "last.npz")[1]["settings"]
+
+    subset = settings("--recipe", "subset", "--cutout", "4")
+    expected = npsqueeze.RECIPES["subset"].settings
+    assert subset["ema"] == expected["ema"] > 0
+    assert subset["label_smoothing"] == expected["label_smoothing"] > 0
+    assert subset["flips"]
+    assert (subset["cutout"], subset["epochs"]) == (4, 1)
+    assert settings("--recipe", "quick") == settings()
+    assert settings("--recipe", "full", "--optimizer", "adamw")["lr"] == 0.002  # not SGD's
+
+
+def test_the_recipe_for_all_pictures_wants_all_of_them(capsys, tmp_path, monkeypatch, data):
+    monkeypatch.setattr("npsqueeze.data.cifar10.downloads_folder", lambda: tmp_path)
+    arguments = ["train", "--recipe", "full", "--run", tmp_path / "run", *TINY]
+    assert "npsqueeze data fetch" in fail(capsys, *arguments)
+    monkeypatch.setattr("npsqueeze.data.cifar10.downloads_folder", lambda: data)
+    assert succeed(capsys, *arguments)[0].startswith(f"CIFAR-10 from {data}: 100 training")
 
 
 def test_train_names_a_run_after_the_date(capsys, tmp_path, data, monkeypatch):
@@ -414,7 +439,9 @@ def test_runs_that_cannot_be(capsys, tmp_path, data, run):
     assert f"{place}: expected a folder that can be" in fail(capsys, *arguments, "--run", place)
     assert "holds a training already" in fail(capsys, *arguments, "--run", run)
     assert "--resume: expected the folder of the run" in fail(capsys, *arguments, "--resume")
-    arguments += ["--run", run, "--resume", "--momentum", "0.3"]
+    arguments += ["--run", run, "--resume"]
+    assert "--recipe: expected none with --resume" in fail(capsys, *arguments, "--recipe", "quick")
+    arguments += ["--momentum", "0.3"]
     assert "settings, momentum: expected 0.3, got 0.9" in fail(capsys, *arguments)
 
 
@@ -429,6 +456,22 @@ def test_weights_that_cannot_be(capsys, tmp_path, data, weights, monkeypatch):
     assert "black.png: expected weights as .npz" in fail(
         capsys, "predict", "black.png", "--weights", "black.png"
     )
+
+
+def test_the_network_of_the_checkout_serves_where_there_is_no_run(
+    capsys, tmp_path, data, weights, monkeypatch
+):
+    inside = tmp_path / "tutorials"
+    for folder in (inside, tmp_path / "data"):
+        folder.mkdir()
+    shutil.copy(weights, tmp_path / "data" / "cifar-10-squeezenet.npz")
+    monkeypatch.chdir(inside)
+    line = succeed(capsys, "eval", "--data", data)[1]
+    assert line == f"network of {tmp_path / 'data' / 'cifar-10-squeezenet.npz'}"
+    newer = inside / "runs" / "first"
+    newer.mkdir(parents=True)
+    shutil.copy(weights, newer / "last.npz")
+    assert succeed(capsys, "eval", "--data", data)[1] == "network of runs/first/last.npz"
 
 
 def test_pictures_that_cannot_be(capsys, tmp_path, weights):

@@ -15,6 +15,7 @@ from npsqueeze.exercises import (
     activation,
     architecture,
     average_pooling,
+    blocked_matmul,
     columns,
     convolution,
     convolution_backward,
@@ -33,7 +34,9 @@ from npsqueeze.exercises.exercise import Exercise
 
 _TOPICS = (
     pictures, convolution, columns, convolution_backward, activation, max_pooling, average_pooling,
-    linear, softmax, loss, gradients, fire, architecture, looking,
+    linear, softmax, loss, gradients, fire, architecture,
+    blocked_matmul,
+    looking,
 )  # fmt: skip
 EXERCISES = {each.name: each for topic in _TOPICS for each in topic.EXERCISES}
 """All exercises by name, in the order of the course."""

@@ -22,6 +22,7 @@ from npsqueeze.exercises import (
     fire,
     gradients,
     linear,
+    looking,
     loss,
     max_pooling,
     pictures,
@@ -35,6 +36,7 @@ _TOPICS = (
     pictures, convolution, columns, convolution_backward, activation, max_pooling, average_pooling,
     linear, softmax, loss, gradients, fire, architecture,
     blocked_matmul,
+    looking,
 )  # fmt: skip
 EXERCISES = {each.name: each for topic in _TOPICS for each in topic.EXERCISES}
 """All exercises by name, in the order of the course."""

@@ -14,10 +14,12 @@ from typing import Any
 from npsqueeze.exercises import (
     activation,
     architecture,
+    augmentation,
     average_pooling,
     columns,
     convolution,
     convolution_backward,
+    dropout,
     fire,
     gradients,
     linear,
@@ -32,7 +34,7 @@ from npsqueeze.exercises.exercise import Exercise
 
 _TOPICS = (
     pictures, convolution, columns, convolution_backward, activation, max_pooling, average_pooling,
-    linear, softmax, loss, gradients, fire, architecture,
+    linear, softmax, loss, gradients, fire, architecture, dropout, augmentation,
 )  # fmt: skip
 EXERCISES = {each.name: each for topic in _TOPICS for each in topic.EXERCISES}
 """All exercises by name, in the order of the course."""

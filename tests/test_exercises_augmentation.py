@@ -14,8 +14,8 @@ def cut(x, spans, value=0):
     return y
 
 
-@planted("cut_out", "begin it at max(0, …)")
-def cut_out_negative_slices(x, size, rows, columns):
+@planted("hide_squares", "begin it at max(0, …)")
+def hide_negative_slices(x, size, rows, columns):
     y = x.copy()
     for n in range(len(x)):
         top, left = rows[n] - size // 2, columns[n] - size // 2
@@ -23,8 +23,8 @@ def cut_out_negative_slices(x, size, rows, columns):
     return y
 
 
-@planted("cut_out", "only its beginning is to be cut off")
-def cut_out_full_size_at_the_start(x, size, rows, columns):
+@planted("hide_squares", "only its beginning is to be cut off")
+def hide_full_size_at_the_start(x, size, rows, columns):
     y = x.copy()
     for n in range(len(x)):
         top, left = max(0, rows[n] - size // 2), max(0, columns[n] - size // 2)
@@ -32,30 +32,30 @@ def cut_out_full_size_at_the_start(x, size, rows, columns):
     return y
 
 
-@planted("cut_out", "what hangs over is to be cut off")
-def cut_out_moved_inside(x, size, rows, columns):
+@planted("hide_squares", "what hangs over is to be cut off")
+def hide_moved_inside(x, size, rows, columns):
     tops = np.clip(rows - size // 2, 0, x.shape[2] - size)
     lefts = np.clip(columns - size // 2, 0, x.shape[3] - size)
     pairs = zip(tops, lefts, strict=True)
     return cut(x, [(slice(t, t + size), slice(v, v + size)) for t, v in pairs])
 
 
-@planted("cut_out", "not its corner")
-def cut_out_from_the_corner(x, size, rows, columns):
+@planted("hide_squares", "not its corner")
+def hide_from_the_corner(x, size, rows, columns):
     pairs = zip(rows, columns, strict=True)
     return cut(x, [(slice(t, t + size), slice(v, v + size)) for t, v in pairs])
 
 
-@planted("cut_out", "an odd size loses a pixel")
-def cut_out_half_on_each_side(x, size, rows, columns):
+@planted("hide_squares", "an odd size loses a pixel")
+def hide_half_on_each_side(x, size, rows, columns):
     y, half = x.copy(), size // 2
     for n, (row, column) in enumerate(zip(rows, columns, strict=True)):
         y[n, :, max(0, row - half) : row + half, max(0, column - half) : column + half] = 0
     return y
 
 
-@planted("cut_out", "an even size gains a pixel")
-def cut_out_both_ends(x, size, rows, columns):
+@planted("hide_squares", "an even size gains a pixel")
+def hide_both_ends(x, size, rows, columns):
     h, v = np.arange(x.shape[2])[:, None], np.arange(x.shape[3])
     y = x.copy()
     for n, (row, column) in enumerate(zip(rows, columns, strict=True)):
@@ -63,8 +63,8 @@ def cut_out_both_ends(x, size, rows, columns):
     return y
 
 
-@planted("cut_out", "rows and columns are exchanged")
-def cut_out_exchanged(x, size, rows, columns):
+@planted("hide_squares", "rows and columns are exchanged")
+def hide_exchanged(x, size, rows, columns):
     y = x.copy()
     for n, (v, h) in enumerate(zip(rows, columns, strict=True)):
         top, left = h - size // 2, v - size // 2
@@ -72,16 +72,16 @@ def cut_out_exchanged(x, size, rows, columns):
     return y
 
 
-@planted("cut_out", "the first picture's square")
-def cut_out_one_for_all(x, size, rows, columns):
+@planted("hide_squares", "the first picture's square")
+def hide_one_for_all(x, size, rows, columns):
     top, left = rows[0] - size // 2, columns[0] - size // 2
     y = x.copy()
     y[:, :, max(0, top) : top + size, max(0, left) : left + size] = 0
     return y
 
 
-@planted("cut_out", "only one channel is hidden")
-def cut_out_red_only(x, size, rows, columns):
+@planted("hide_squares", "only one channel is hidden")
+def hide_red_only(x, size, rows, columns):
     y = x.copy()
     for n in range(len(x)):
         top, left = rows[n] - size // 2, columns[n] - size // 2
@@ -89,8 +89,8 @@ def cut_out_red_only(x, size, rows, columns):
     return y
 
 
-@planted("cut_out", "all but the square")
-def cut_out_keeps_the_square(x, size, rows, columns):
+@planted("hide_squares", "all but the square")
+def hide_keeps_the_square(x, size, rows, columns):
     y = np.zeros_like(x)
     for n in range(len(x)):
         top, left = rows[n] - size // 2, columns[n] - size // 2
@@ -99,8 +99,8 @@ def cut_out_keeps_the_square(x, size, rows, columns):
     return y
 
 
-@planted("cut_out", "a pixel must lie in both")
-def cut_out_a_cross(x, size, rows, columns):
+@planted("hide_squares", "a pixel must lie in both")
+def hide_a_cross(x, size, rows, columns):
     y = x.copy()
     for n in range(len(x)):
         top, left = rows[n] - size // 2, columns[n] - size // 2
@@ -109,8 +109,8 @@ def cut_out_a_cross(x, size, rows, columns):
     return y
 
 
-@planted("cut_out", "the picture's own mean")
-def cut_out_own_mean(x, size, rows, columns):
+@planted("hide_squares", "the picture's own mean")
+def hide_own_mean(x, size, rows, columns):
     y = x.copy()
     for n in range(len(x)):
         top, left = rows[n] - size // 2, columns[n] - size // 2
@@ -119,15 +119,15 @@ def cut_out_own_mean(x, size, rows, columns):
     return y
 
 
-@planted("cut_out", "changes its argument x in place")
-def cut_out_in_place(x, size, rows, columns):
+@planted("hide_squares", "changes its argument x in place")
+def hide_in_place(x, size, rows, columns):
     for n in range(len(x)):
         x[n, :, max(0, rows[n] - size // 2) : rows[n] + 1] = 0
     return x
 
 
-@planted("cut_out", "nothing is hidden")
-def cut_out_of_a_copy(x, size, rows, columns):
+@planted("hide_squares", "nothing is hidden")
+def hide_of_a_copy(x, size, rows, columns):
     for picture, row, column in zip(x.copy(), rows, columns, strict=True):
         picture[:, max(0, row - 1) : row + 1, max(0, column - 1) : column + 1] = 0
     return x
@@ -136,7 +136,7 @@ def cut_out_of_a_copy(x, size, rows, columns):
 test_a_planted_mistake_is_named = planted.test()
 
 
-def cut_out_slices(x, size, rows, columns):
+def hide_slices(x, size, rows, columns):
     y = x.copy()
     for n in range(len(x)):
         top, left = rows[n] - size // 2, columns[n] - size // 2
@@ -144,20 +144,20 @@ def cut_out_slices(x, size, rows, columns):
     return y
 
 
-def cut_out_by_a_mask(x, size, rows, columns):
+def hide_by_a_mask(x, size, rows, columns):
     h = np.arange(x.shape[2]) - (rows - size // 2)[:, None]  # (N, H)
     v = np.arange(x.shape[3]) - (columns - size // 2)[:, None]
     inside = ((h >= 0) & (h < size))[:, None, :, None] & ((v >= 0) & (v < size))[:, None, None]
     return x * ~inside
 
 
-def cut_out_padded(x, size, rows, columns):
+def hide_padded(x, size, rows, columns):
     y = np.pad(x, ((0, 0), (0, 0), (size, size), (size, size)))
     for n, (row, column) in enumerate(zip(rows + size - size // 2, columns + size - size // 2)):  # noqa: B905
         y[n, :, row : row + size, column : column + size] = 0
     return y[:, :, size:-size, size:-size]
 
 
-@pytest.mark.parametrize("function", [cut_out_slices, cut_out_by_a_mask, cut_out_padded])
+@pytest.mark.parametrize("function", [hide_slices, hide_by_a_mask, hide_padded])
 def test_what_is_right_passes(function):
-    assert verdict_on("cut_out", function).passed, verdict_on("cut_out", function).message
+    assert verdict_on("hide_squares", function).passed, verdict_on("hide_squares", function).message

@@ -1,82 +1,102 @@
 import numpy as np
 import pytest
 
-from tests.exercise_checks import Planted, message_about, verdict_on
+from npsqueeze.functional.dropout import kept
+from npsqueeze.generators import generator
+from tests.exercise_checks import Planted, verdict_on
 
 planted = Planted()
 
 
-@planted("dropout_forward", "here it is that of keeping it")
-def forward_keeps_with_p(x, p, generator):
-    return x * (generator.random(x.shape) < p) / (1 - p)
-
-
-@planted("dropout_forward", "here it is that of keeping it")
-def forward_of_the_paper_inverted(x, p, generator):
-    kept = generator.binomial(1, p, x.shape)
-    return x * kept / p
-
-
 @planted("dropout_forward", "what is kept is not scaled")
-def forward_not_scaled(x, p, generator):
+def forward_not_scaled(x, p, key, training):
+    return x * kept(x.shape, p, key) if training else x
+
+
+@planted("dropout_forward", "as it was first published")
+def forward_of_the_first_paper(x, p, key, training):
+    if not training:
+        return x * (1 - p)
     y = x.copy()
-    y[generator.random(x.shape) < p] = 0
+    y[~kept(x.shape, p, key)] = 0
     return y
 
 
 @planted("dropout_forward", "divided by p")
-def forward_divided_by_p(x, p, generator):
-    return np.where(generator.random(x.shape) < p, 0, x / p)
+def forward_divided_by_p(x, p, key, training):
+    return np.where(kept(x.shape, p, key), x / np.float64(p), 0) if training else x
 
 
 @planted("dropout_forward", "multiplied by 1 - p; divide")
-def forward_times_the_share(x, p, generator):
-    return np.where(generator.random(x.shape) < p, 0, x * (1 - p))
+def forward_times_the_share(x, p, key, training):
+    return np.where(kept(x.shape, p, key), x * (1 - p), 0) if training else x
 
 
 @planted("dropout_forward", "divided by 1 - p twice")
-def forward_scaled_twice(x, p, generator):
-    factor = (generator.random(x.shape) >= p) / (1 - p)
-    return x * factor / (1 - p)
+def forward_scaled_twice(x, p, key, training):
+    factor = kept(x.shape, p, key) / (1 - p) if training else 1
+    return x * factor / (1 - p) if training else x
 
 
-@planted("dropout_forward", "one draw serves the whole batch")
-def forward_one_mask_for_the_batch(x, p, generator):
-    kept = generator.random(x.shape[1:]) >= p
-    return x * kept / (1 - p)
+@planted("dropout_forward", "the wrong way round")
+def forward_mask_inverted(x, p, key, training):
+    return np.where(kept(x.shape, p, key), 0, x / (1 - p)) if training else x
 
 
-@planted("dropout_forward", "one draw serves a whole row")
-def forward_one_number_a_row(x, p, generator):
-    kept = generator.random((*x.shape[:-1], 1)) >= p
-    return x * kept / (1 - p)
+@planted("dropout_forward", "the wrong way round")
+def forward_zeroes_what_is_kept(x, p, key, training):
+    y = x.copy()
+    if training:
+        y[kept(x.shape, p, key)] = 0
+    return y
+
+
+@planted("dropout_forward", "that is the factor alone")
+def forward_forgets_x(x, p, key, training):
+    return kept(x.shape, p, key) / (1 - p) if training else x
+
+
+@planted("dropout_forward", "the mask of the first example")
+def forward_one_mask_for_the_batch(x, p, key, training):
+    return x * kept(x.shape, p, key)[0] / (1 - p) if training else x
+
+
+@planted("dropout_forward", "elsewhere than those of kept(x.shape, p, key)")
+def forward_of_another_generator(x, p, key, training):
+    return x * (np.random.default_rng().random(x.shape) >= p) / (1 - p) if training else x
+
+
+@planted("dropout_forward", "elsewhere than those of kept(x.shape, p, key)")
+def forward_of_another_key(x, p, key, training):
+    return x * kept(x.shape, p, (key[0], key[1], 7)) / (1 - p) if training else x
 
 
 @planted("dropout_forward", "nothing is dropped")
-def forward_compares_the_wrong_way(x, p, generator):
-    u = generator.random(x.shape)
-    return np.where(u < 0, 0, x / (1 - p))
+def forward_is_nothing(x, p, key, training):
+    return x
 
 
-@planted("dropout_forward", "draws nothing from generator")
-def forward_of_the_global_generator(x, p, generator):
-    return x * (np.random.default_rng(0).random(x.shape) >= p) / (1 - p)
+@planted("dropout_forward", "divided by 1 - p, but nothing is dropped")
+def forward_scales_only(x, p, key, training):
+    return x / (1 - p) if training else x
+
+
+@planted("dropout_forward", "dropped in inference as well")
+def forward_always(x, p, key, training):
+    return x * kept(x.shape, p, key) / (1 - p)
+
+
+@planted("dropout_forward", "scaled in inference")
+def forward_scales_inference_too(x, p, key, training):
+    if not training:
+        return x * (1 - p)
+    return np.where(kept(x.shape, p, key), x / (1 - p), 0)
 
 
 @planted("dropout_forward", "changes its argument x in place")
-def forward_in_place(x, p, generator):
-    x[generator.random(x.shape) < p] = 0
+def forward_in_place(x, p, key, training):
+    x[~kept(x.shape, p, key)] = 0
     return x / (1 - p)
-
-
-@planted("dropout_forward", "not x times one factor")
-def forward_noise_instead(x, p, generator):
-    return x + p * generator.standard_normal(x.shape)
-
-
-@planted("dropout_forward", "0 everywhere")
-def forward_all_dropped(x, p, generator):
-    return x * int(generator.random() > 1)
 
 
 @planted("dropout_backward", "was the mask drawn anew?")
@@ -169,18 +189,22 @@ def backward_first_mask_for_all(dy, kept, p):
 test_a_planted_mistake_is_named = planted.test()
 
 
-def forward_where(x, p, generator):
-    return np.where(generator.random(x.shape) < p, 0, x / (1 - p))
+def forward_where(x, p, key, training):
+    return np.where(kept(x.shape, p, key), x / (1 - p), 0) if training else x
 
 
-def forward_with_a_cache(x, p, generator):
-    factor = generator.binomial(1, 1 - p, x.shape) / (1 - p)
+def forward_with_a_cache(x, p, key, training):
+    factor = kept(x.shape, p, key) / (1 - p) if training else np.ones_like(x)
     return x * factor, factor
 
 
-def forward_bytes(x, p, generator):
-    kept = generator.integers(0, 256, x.shape) >= round(256 * p)
-    return kept * x * (1 / (1 - p))
+def forward_that_draws_itself(x, p, key, training):
+    if not training:
+        return x.copy()
+    number = generator(key).integers(0, 2**16, x.shape, np.uint16)
+    y = x / (1 - p)
+    y[number < round(p * 2**16)] = 0
+    return y
 
 
 def backward_number_by_number(dy, kept, p):
@@ -201,7 +225,7 @@ def backward_float32(dy, kept, p):
     [
         ("dropout_forward", forward_where),
         ("dropout_forward", forward_with_a_cache),
-        ("dropout_forward", forward_bytes),
+        ("dropout_forward", forward_that_draws_itself),
         ("dropout_backward", backward_number_by_number),
         ("dropout_backward", backward_of_the_cache),
         ("dropout_backward", backward_float32),
@@ -209,21 +233,3 @@ def backward_float32(dy, kept, p):
 )
 def test_what_is_right_passes(name, function):
     assert verdict_on(name, function).passed, verdict_on(name, function).message
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_chance_does_not_fail_a_right_draw(seed):
-    extra = np.random.default_rng(seed)
-
-    def forward(x, p, generator):
-        generator.random()
-        return np.where(extra.random(x.shape) < p, 0, x / (1 - p))
-
-    assert verdict_on("dropout_forward", forward).passed
-
-
-def test_a_wrong_shape_is_told():
-    def forward(x, p, generator):
-        return generator.random(3)
-
-    assert "y has shape (3,); expected (4, 1500, 40)" in message_about("dropout_forward", forward)

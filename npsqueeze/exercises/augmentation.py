@@ -11,7 +11,7 @@ from npsqueeze.exercises.dropout import NOTEBOOK
 from npsqueeze.exercises.exercise import Arguments, Exercise, Mistake, Trait, arrays
 
 
-def _cut_out(x: Array, size: int, rows: Array, columns: Array) -> Array:
+def _hide(x: Array, size: int, rows: Array, columns: Array) -> Array:
     y = x.copy()
     for n, _, h, v in np.ndindex(x.shape):
         top, left = rows[n] - size // 2, columns[n] - size // 2
@@ -72,7 +72,7 @@ def _mistake(meaning: str, formula: Callable[..., Any]) -> Mistake:
 
 def _first_channel(x: Array, size: int, rows: Array, columns: Array) -> Array:
     y = x.copy()
-    y[:, 0] = _cut_out(x, size, rows, columns)[:, 0]
+    y[:, 0] = _hide(x, size, rows, columns)[:, 0]
     return y
 
 
@@ -86,11 +86,11 @@ def _cross(x: Array, size: int, rows: Array, columns: Array) -> Array:
     return y
 
 
-cut_out = Exercise(
-    name="cut_out",
+hide_squares = Exercise(
+    name="hide_squares",
     notebook=NOTEBOOK,
-    solution=data.cut_out,
-    answer=_cut_out,
+    solution=data.hide_squares,
+    answer=_hide,
     cases=_cases(),
     read=arrays("y"),
     traits=(
@@ -115,19 +115,19 @@ cut_out = Exercise(
                  _spans(lambda middle, size, _: (max(0, middle - size // 2),
                                                  middle + size // 2 + 1))),
         _mistake("rows and columns are exchanged: rows belong to axis 2, columns to axis 3",
-                 lambda x, size, rows, columns: _cut_out(x, size, columns, rows)),
+                 lambda x, size, rows, columns: _hide(x, size, columns, rows)),
         _mistake("the first picture's square is cut out of all; each has its own",
-                 lambda x, size, rows, columns: _cut_out(
+                 lambda x, size, rows, columns: _hide(
                      x, size, np.full_like(rows, rows[0]), np.full_like(columns, columns[0]))),
         _mistake("only one channel is hidden: the square goes through all of them",
                  _first_channel),
         _mistake("all but the square is hidden",
-                 lambda x, size, rows, columns: x - _cut_out(x, size, rows, columns)),
+                 lambda x, size, rows, columns: x - _hide(x, size, rows, columns)),
         _mistake("the whole rows and columns of the square are hidden: a pixel must lie in both",
                  _cross),
         _mistake("it is filled with the picture's own mean; 0 is the mean of all pictures",
                  lambda x, size, rows, columns: np.where(
-                     _cut_out(np.ones_like(x), size, rows, columns) == 1, x,
+                     _hide(np.ones_like(x), size, rows, columns) == 1, x,
                      x.mean(axis=(2, 3), keepdims=True))),
         _mistake("nothing is hidden", lambda x, size, rows, columns: x),
     ),
@@ -140,4 +140,4 @@ cut_out = Exercise(
 )  # fmt: skip
 
 
-EXERCISES = (cut_out,)
+EXERCISES = (hide_squares,)

@@ -16,114 +16,139 @@ from npsqueeze.exercises.exercise import (
     Trouble,
     arrays,
 )
+from npsqueeze.functional.dropout import kept
 
 NOTEBOOK = "11_training_on_cifar10.ipynb"
-SHARE, FACTOR = "share that is kept", "factor of what is kept"
-NEIGHBOURS = "share of equal neighbours along each axis"
 
 
-def _read_draw(value: Any, arguments: Arguments) -> Results:
-    """Return what tells a draw of dropout by many elements, which are random themselves.
+def _forward_cases() -> list[Arguments]:
+    draw = np.random.default_rng(30)
+    cases = (
+        ((4, 5), 0.5, True),
+        ((3, 2, 4, 4), 0.25, True),
+        ((9,), 0.4, True),
+        ((6, 7), 0.8, True),
+        ((4, 5), 0.0, True),
+        ((6, 7), 0.25, False),
+    )
+    return [
+        {"x": draw.normal(size=shape), "p": p, "key": (3, 1, step), "training": training}
+        for step, (shape, p, training) in enumerate(cases)
+    ]
+
+
+def _mask(a: Arguments) -> Array:
+    return kept(a["x"].shape, a["p"], a["key"])
+
+
+def _read_output(value: Any, arguments: Arguments) -> Results:
+    """Return y.
 
     Raises
     ------
     Trouble
-        If y is no multiple of x where it is not 0.
+        If it is x under a mask that is not the key's.
     """
-    y = arrays("y", forward=True)(value, arguments)["y"]
-    x = arguments["x"]
-    if y.shape != x.shape:
-        raise Trouble(f"y has shape {y.shape}; expected {x.shape}, the shape of x")
-    kept = y != 0
-    factors = (y / x)[kept]
-    if not kept.any():
-        raise Trouble("y is 0 everywhere")
-    if not np.ptp(factors) < 1e-6 * np.abs(factors).max():
-        raise Trouble("what is kept is not x times one factor: y = x / (1 - p) there")
-    equal = [np.mean(np.diff(kept, axis=axis) == 0) for axis in range(x.ndim)]
-    return {
-        SHARE: np.array(kept.mean()),
-        FACTOR: np.array(factors.mean()),
-        NEIGHBOURS: np.array(equal),
-    }
-
-
-def _draw(x: Array, p: float, generator: np.random.Generator) -> Array:
-    return reference.dropout(x, generator.random(x.shape) >= p, p)
-
-
-def _draw_cases() -> list[Arguments]:
-    shape = (4, 1500, 40)  # so many rows that even one draw for each shows its p
-    return [
-        {
-            "x": np.random.default_rng(20 + seed).normal(size=shape),
-            "p": p,
-            "generator": np.random.default_rng(seed),
-        }
-        for seed, p in enumerate((0.5, 0.2, 0.7))
-    ]
-
-
-def _draw_mistake(meaning: str, **formulas: Callable[[float], float]) -> Mistake:
-    """Return the mistake of another `share` or `factor`, functions of p."""
-    names = {"share": SHARE, "factor": FACTOR}
-    return Mistake(
-        meaning, lambda a, _: {names[key]: formula(a["p"]) for key, formula in formulas.items()}
-    )
-
-
-def _same_along(axis: int) -> Callable[[Arguments, Results], Results]:
-    """Return the results of one draw that is repeated along an axis."""
-
-    def results(_: Arguments, right: Results) -> Results:
-        equal = right[NEIGHBOURS].copy()
-        equal[axis] = 1
-        return {NEIGHBOURS: equal}
-
+    results = arrays("y", forward=True)(value, arguments)
+    mask = _mask(arguments)
+    if arguments["training"] and _is_masked_otherwise(results["y"], arguments["x"], mask):
+        raise Trouble(
+            "its zeros stand elsewhere than those of kept(x.shape, p, key): were they drawn from "
+            "another generator or key? The key alone decides"
+        )
     return results
 
 
+def _is_masked_otherwise(result: Array, values: Array, mask: Array) -> bool:
+    """Tell whether a result is the values, times a factor, under a mask that is another one.
+
+    That is, neither the mask nor one that those who misunderstand make of it or of the values.
+    """
+    passed = result != 0
+    if result.shape != values.shape or not passed.any() or not np.isfinite(result).all():
+        return False
+    factors = (result / values)[passed]
+    known = (mask, ~mask, values > 0, values < 0, np.True_, mask[:1])
+    return bool(np.ptp(factors) < 1e-6 * np.abs(factors).max()) and not any(
+        np.array_equal(passed, np.broadcast_to(each, passed.shape)) for each in known
+    )
+
+
+def _forward_mistake(
+    meaning: str,
+    training: Callable[[Array, Array, float], Array],
+    inference: Callable[[Array, Array, float], Array] | None = None,
+) -> Mistake:
+    """Return the mistake of other formulas of x, its mask and p."""
+
+    def wrong(a: Arguments, right: Results) -> Results:
+        formula = training if a["training"] else inference
+        return {"y": formula(a["x"], _mask(a), a["p"])} if formula else right
+
+    return Mistake(meaning, wrong)
+
+
+def _right(x: Array, mask: Array, p: float) -> Array:
+    return x * mask / (1 - p)
+
+
 KEEPS_P = "p is the probability to drop an element; here it is that of keeping it"
+IN_INFERENCE = "without training nothing is to be done: y is x"
 
 dropout_forward = Exercise(
     name="dropout_forward",
     notebook=NOTEBOOK,
     solution=functional.dropout_forward,
-    answer=_draw,
-    cases=_draw_cases(),
-    read=_read_draw,
-    traits=(Trait("p = 0.5", "other p", lambda a: a["p"] == 0.5),),
+    answer=lambda x, p, key, training: (
+        reference.dropout(x, kept(x.shape, p, key), p) if training else x
+    ),
+    cases=_forward_cases(),
+    read=_read_output,
+    traits=(
+        Trait("training", "inference", lambda a: a["training"]),
+        Trait("p = 0.5", "other p", lambda a: a["p"] == 0.5),
+        Trait("p = 0", "other p", lambda a: a["p"] == 0),
+    ),
     mistakes=(
-        _draw_mistake(KEEPS_P, share=lambda p: p, factor=lambda p: 1 / p),
-        _draw_mistake(KEEPS_P, share=lambda p: p),
-        _draw_mistake(
-            "what is kept is not scaled: divide it by 1 - p, or the mean changes",
-            factor=lambda p: 1.0,
+        _forward_mistake("what is kept is not scaled: divide it by 1 - p, or the mean changes",
+                         lambda x, mask, p: x * mask),
+        _forward_mistake("not scaled in training, and made up for in inference: that is dropout "
+                         "as it was first published; here training divides by 1 - p, and "
+                         "inference has nothing to do",
+                         lambda x, mask, p: x * mask, lambda x, mask, p: x * (1 - p)),
+        _forward_mistake("divided by p; the probability of being kept is 1 - p",
+                         lambda x, mask, p: x * mask / p),
+        _forward_mistake("multiplied by 1 - p; divide", lambda x, mask, p: x * mask * (1 - p)),
+        _forward_mistake("divided by 1 - p twice", lambda x, mask, p: x * mask / (1 - p) ** 2),
+        *(
+            _forward_mistake("the mask is the wrong way round: kept(…) is True where x goes on",
+                             formula)
+            for formula in (
+                lambda x, mask, p: x * ~mask / (1 - p),
+                lambda x, mask, p: x * ~mask / p,
+                lambda x, mask, p: x * ~mask,
+            )
         ),
-        _draw_mistake(
-            "divided by p; the probability of being kept is 1 - p", factor=lambda p: 1 / p
-        ),
-        _draw_mistake("multiplied by 1 - p; divide", factor=lambda p: 1 - p),
-        _draw_mistake("divided by 1 - p twice", factor=lambda p: (1 - p) ** -2),
-        _draw_mistake("nothing is dropped", share=lambda p: 1.0),
-        Mistake(
-            "one draw serves the whole batch: every element needs its own, "
-            "generator.random(x.shape)",
-            _same_along(0),
-        ),
-        Mistake(
-            "one draw serves a whole row (the last axis): every element needs its own, "
-            "generator.random(x.shape)",
-            _same_along(-1),
-        ),
+        _forward_mistake("that is the factor alone: multiply it by x",
+                         lambda x, mask, p: mask / (1 - p)),
+        _forward_mistake("the mask of the first example serves the whole batch; each has its own",
+                         lambda x, mask, p: x * mask[:1] / (1 - p)),
+        _forward_mistake("nothing is dropped", lambda x, mask, p: x),
+        _forward_mistake("divided by 1 - p, but nothing is dropped",
+                         lambda x, mask, p: x / (1 - p)),
+        _forward_mistake(f"dropped in inference as well: {IN_INFERENCE}", _right, _right),
+        _forward_mistake(f"scaled in inference: {IN_INFERENCE}",
+                         _right, lambda x, mask, p: x * (1 - p)),
+        _forward_mistake(f"scaled in inference: {IN_INFERENCE}",
+                         _right, lambda x, mask, p: x / (1 - p)),
     ),
     hints=(
-        "generator.random(x.shape) gives each element a number of its own, even from 0 to 1.",
-        "Such a number is below p with probability p: those elements are dropped, the others kept.",
-        "y is x / (1 - p) where it is kept, and 0 elsewhere (np.where).",
+        "kept(x.shape, p, key) is True where an element stays, which happens with probability "
+        "1 - p.",
+        "In training y is x / (1 - p) where it is kept, and 0 elsewhere (np.where).",
+        "Without training y is x: the mean is right already.",
     ),
-    tolerance=0.1,
-)
+)  # fmt: skip
 
 
 def _backward_cases() -> list[Arguments]:
@@ -141,18 +166,10 @@ def _read_gradient(value: Any, arguments: Arguments) -> Results:
     Raises
     ------
     Trouble
-        If it is dy under a mask that has nothing to do with the arguments.
+        If it is dy under a mask of its own.
     """
     results = arrays("dx")(value, arguments)
-    dx, dy, kept = results["dx"], arguments["dy"], arguments["kept"]
-    passed = dx != 0
-    if dx.shape != dy.shape or not passed.any() or not np.isfinite(dx).all():
-        return results
-    factors = (dx / dy)[passed]
-    known = (kept, ~kept, dy > 0, dy < 0, np.True_, kept[:1])
-    if np.ptp(factors) < 1e-6 * np.abs(factors).max() and not any(
-        np.array_equal(passed, np.broadcast_to(mask, dy.shape)) for mask in known
-    ):
+    if _is_masked_otherwise(results["dx"], arguments["dy"], arguments["kept"]):
         raise Trouble(
             "its zeros stand where those of the forward pass do not: was the mask drawn anew? It "
             "must be the mask of the forward pass, that is kept"

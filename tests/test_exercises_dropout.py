@@ -201,7 +201,8 @@ def forward_with_a_cache(x, p, key, training):
 def forward_that_draws_itself(x, p, key, training):
     if not training:
         return x.copy()
-    number = generator(key).integers(0, 2**16, x.shape, np.uint16)
+    words = generator(key).bit_generator.random_raw(x.size // 4 + 1)
+    number = words.view(np.uint16)[: x.size].reshape(x.shape)
     y = x / (1 - p)
     y[number < round(p * 2**16)] = 0
     return y

@@ -68,6 +68,8 @@ def augment(images: Array, key: tuple[int, ...]) -> Array:
     Each picture is padded by four pixels on every side, a window of its old size is cut out
     at random, and the window is mirrored with probability 1/2 (He et al. 2016, section 4.2).
 
+    Derived in tutorials/11_training_on_cifar10.ipynb.
+
     Parameters
     ----------
     images : ndarray of uint8, shape (N, C, H, W)

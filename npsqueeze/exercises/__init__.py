@@ -16,6 +16,7 @@ from npsqueeze.exercises import (
     architecture,
     augmentation,
     average_pooling,
+    blocked_matmul,
     columns,
     convolution,
     convolution_backward,
@@ -23,6 +24,7 @@ from npsqueeze.exercises import (
     fire,
     gradients,
     linear,
+    looking,
     loss,
     max_pooling,
     pictures,
@@ -34,7 +36,10 @@ from npsqueeze.exercises.exercise import Exercise
 
 _TOPICS = (
     pictures, convolution, columns, convolution_backward, activation, max_pooling, average_pooling,
-    linear, softmax, loss, gradients, fire, architecture, dropout, augmentation,
+    linear, softmax, loss, gradients, fire, architecture,
+    blocked_matmul,
+    dropout, augmentation,
+    looking,
 )  # fmt: skip
 EXERCISES = {each.name: each for topic in _TOPICS for each in topic.EXERCISES}
 """All exercises by name, in the order of the course."""

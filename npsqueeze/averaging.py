@@ -4,8 +4,6 @@
 
 (Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992.) The steps jump
 about the bottom of a valley; their mean lies closer to its middle.
-
-Derived in tutorials/11_training_on_cifar10.ipynb.
 """
 
 from collections.abc import Iterator, Mapping

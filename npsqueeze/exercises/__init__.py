@@ -14,11 +14,13 @@ from typing import Any
 from npsqueeze.exercises import (
     activation,
     architecture,
+    augmentation,
     average_pooling,
     blocked_matmul,
     columns,
     convolution,
     convolution_backward,
+    dropout,
     fire,
     gradients,
     linear,
@@ -36,6 +38,7 @@ _TOPICS = (
     pictures, convolution, columns, convolution_backward, activation, max_pooling, average_pooling,
     linear, softmax, loss, gradients, fire, architecture,
     blocked_matmul,
+    dropout, augmentation,
     looking,
 )  # fmt: skip
 EXERCISES = {each.name: each for topic in _TOPICS for each in topic.EXERCISES}

@@ -13,8 +13,10 @@ from typing import Any
 
 from npsqueeze.exercises import (
     activation,
+    adam,
     architecture,
     average_pooling,
+    batch_normalisation,
     columns,
     convolution,
     convolution_backward,
@@ -23,6 +25,7 @@ from npsqueeze.exercises import (
     linear,
     loss,
     max_pooling,
+    momentum,
     pictures,
     progress,
     softmax,
@@ -33,6 +36,7 @@ from npsqueeze.exercises.exercise import Exercise
 _TOPICS = (
     pictures, convolution, columns, convolution_backward, activation, max_pooling, average_pooling,
     linear, softmax, loss, gradients, fire, architecture,
+    momentum, adam, batch_normalisation,
 )  # fmt: skip
 EXERCISES = {each.name: each for topic in _TOPICS for each in topic.EXERCISES}
 """All exercises by name, in the order of the course."""

@@ -17,12 +17,14 @@ from npsqueeze.exercises import (
     architecture,
     average_pooling,
     batch_normalisation,
+    blocked_matmul,
     columns,
     convolution,
     convolution_backward,
     fire,
     gradients,
     linear,
+    looking,
     loss,
     max_pooling,
     momentum,
@@ -36,7 +38,9 @@ from npsqueeze.exercises.exercise import Exercise
 _TOPICS = (
     pictures, convolution, columns, convolution_backward, activation, max_pooling, average_pooling,
     linear, softmax, loss, gradients, fire, architecture,
+    blocked_matmul,
     momentum, adam, batch_normalisation,
+    looking,
 )  # fmt: skip
 EXERCISES = {each.name: each for topic in _TOPICS for each in topic.EXERCISES}
 """All exercises by name, in the order of the course."""

@@ -35,14 +35,14 @@ def test_right_steps_pass() -> None:
 
 
 @planted("adam_step", "no bias correction")
-def without_correction(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_without_correction(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
     return w - lr * m / (np.sqrt(v) + eps) - lr * weight_decay * w, m, v
 
 
 @planted("adam_step", "m is not corrected")
-def only_v_is_corrected(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_only_v_is_corrected(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
     v_hat = v / (1 - beta2**t)
@@ -50,7 +50,7 @@ def only_v_is_corrected(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "v is not corrected")
-def only_m_is_corrected(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_only_m_is_corrected(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
     m_hat = m / (1 - beta1**t)
@@ -58,7 +58,7 @@ def only_m_is_corrected(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "t - 1")
-def counted_from_zero(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_counted_from_zero(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
     with np.errstate(all="ignore"):
@@ -68,7 +68,7 @@ def counted_from_zero(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "t + 1")
-def counted_from_two(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_counted_from_two(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     t = t + 1
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
@@ -77,7 +77,7 @@ def counted_from_two(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "1 - beta·t")
-def correction_without_a_power(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_correction_without_a_power(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
     m_hat, v_hat = m / (1 - beta1 * t), v / (1 - beta2 * t)
@@ -86,7 +86,7 @@ def correction_without_a_power(w, dw, m, v, t, lr, beta1, beta2, eps, weight_dec
 
 
 @planted("adam_step", "leaves out the power t")
-def correction_of_the_first_step(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_correction_of_the_first_step(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
     m_hat, v_hat = m / (1 - beta1), v / (1 - beta2)
@@ -94,7 +94,7 @@ def correction_of_the_first_step(w, dw, m, v, t, lr, beta1, beta2, eps, weight_d
 
 
 @planted("adam_step", "betas of the two corrections are exchanged")
-def corrections_exchanged(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_corrections_exchanged(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
     m_hat, v_hat = m / (1 - beta2**t), v / (1 - beta1**t)
@@ -102,7 +102,7 @@ def corrections_exchanged(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "eps is inside the root")
-def eps_inside(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_eps_inside(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
     m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
@@ -110,7 +110,7 @@ def eps_inside(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "before √v is corrected")
-def eps_too_early(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_eps_too_early(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
     rate = lr * math.sqrt(1 - beta2**t) / (1 - beta1**t)
@@ -118,7 +118,7 @@ def eps_too_early(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "eps is forgotten")
-def without_eps(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_without_eps(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
     m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
@@ -126,7 +126,7 @@ def without_eps(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "square root is forgotten")
-def without_the_root(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_without_the_root(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
     m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
@@ -134,7 +134,7 @@ def without_the_root(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "outside the root")
-def root_before_the_correction(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_root_before_the_correction(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
     root = np.sqrt(v) / (1 - beta2**t)
@@ -142,7 +142,7 @@ def root_before_the_correction(w, dw, m, v, t, lr, beta1, beta2, eps, weight_dec
 
 
 @planted("adam_step", "goes along the gradient")
-def without_the_mean(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_without_the_mean(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
     v_hat = v / (1 - beta2**t)
@@ -150,7 +150,7 @@ def without_the_mean(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "uses the old m and v")
-def step_first(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_step_first(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
     w = w - lr * m_hat / (np.sqrt(v_hat) + eps) - lr * weight_decay * w
     m = beta1 * m + (1 - beta1) * dw
@@ -159,7 +159,7 @@ def step_first(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "downhill is against the gradient")
-def uphill(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_uphill(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
     m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
@@ -167,7 +167,7 @@ def uphill(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "the betas are exchanged")
-def betas_exchanged(w, dw, m, v, t, lr, beta2, beta1, eps, weight_decay):
+def adam_betas_exchanged(w, dw, m, v, t, lr, beta2, beta1, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
     m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
@@ -175,7 +175,7 @@ def betas_exchanged(w, dw, m, v, t, lr, beta2, beta1, eps, weight_decay):
 
 
 @planted("adam_step", "dw², not dw")
-def not_squared(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_not_squared(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw
     m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
@@ -184,7 +184,7 @@ def not_squared(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "square is taken of m")
-def square_of_the_mean(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_square_of_the_mean(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * m**2
     m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
@@ -192,7 +192,7 @@ def square_of_the_mean(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "factors 1 - beta are forgotten")
-def sums(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_sums(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + dw
     v = beta2 * v + dw**2
     m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
@@ -200,7 +200,7 @@ def sums(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "beta and 1 - beta are exchanged")
-def shares_exchanged(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_shares_exchanged(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = (1 - beta1) * m + beta1 * dw
     v = (1 - beta2) * v + beta2 * dw**2
     m_hat, v_hat = m / (1 - (1 - beta1) ** t), v / (1 - (1 - beta2) ** t)
@@ -208,7 +208,7 @@ def shares_exchanged(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "beta and 1 - beta are exchanged")
-def shares_exchanged_in_the_moments(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_shares_exchanged_in_the_moments(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = (1 - beta1) * m + beta1 * dw
     v = (1 - beta2) * v + beta2 * dw**2
     m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
@@ -216,7 +216,7 @@ def shares_exchanged_in_the_moments(w, dw, m, v, t, lr, beta1, beta2, eps, weigh
 
 
 @planted("adam_step", "decoupled")
-def decay_in_the_gradient(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_decay_in_the_gradient(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     g = dw + weight_decay * w
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g**2
@@ -225,21 +225,21 @@ def decay_in_the_gradient(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "the corrected m̂ and v̂ are returned")
-def corrections_returned(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_corrections_returned(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = (beta1 * m + (1 - beta1) * dw) / (1 - beta1**t)
     v = (beta2 * v + (1 - beta2) * dw**2) / (1 - beta2**t)
     return w - lr * m / (np.sqrt(v) + eps) - lr * weight_decay * w, m, v
 
 
 @planted("adam_step", "the old m and v are returned")
-def moments_not_updated(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_moments_not_updated(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m_hat = (beta1 * m + (1 - beta1) * dw) / (1 - beta1**t)
     v_hat = (beta2 * v + (1 - beta2) * dw**2) / (1 - beta2**t)
     return w - lr * m_hat / (np.sqrt(v_hat) + eps) - lr * weight_decay * w, m, v
 
 
 @planted("adam_step", "weight decay is forgotten")
-def without_decay(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_without_decay(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
     m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
@@ -247,7 +247,7 @@ def without_decay(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "not multiplied by lr")
-def decay_without_the_rate(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_decay_without_the_rate(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
     m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
@@ -255,7 +255,7 @@ def decay_without_the_rate(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "taken of w after its step")
-def decay_after_the_step(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_decay_after_the_step(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
     m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
@@ -265,7 +265,7 @@ def decay_after_the_step(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
 
 
 @planted("adam_step", "sign of the weight decay")
-def growth(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
+def adam_growth(w, dw, m, v, t, lr, beta1, beta2, eps, weight_decay):
     m = beta1 * m + (1 - beta1) * dw
     v = beta2 * v + (1 - beta2) * dw**2
     m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)

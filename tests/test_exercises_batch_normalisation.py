@@ -60,13 +60,13 @@ def test_right_functions_pass() -> None:
 
 
 @planted("batch_norm2d_backward", "neither μ nor σ² is a constant", "right already: dw, db")
-def moments_as_constants(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_moments_as_constants(dy, x, w, running_mean, running_var, training, eps):
     s, x_hat = forward(x, running_mean, running_var, training, eps)
     return w[:, None, None] * s * dy, (dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES)
 
 
 @planted("batch_norm2d_backward", "the way through the mean is missing")
-def mean_as_a_constant(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_mean_as_a_constant(dy, x, w, running_mean, running_var, training, eps):
     s, x_hat = forward(x, running_mean, running_var, training, eps)
     dw, db = (dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES)
     dx_hat = dy * w[:, None, None]
@@ -79,7 +79,7 @@ def mean_as_a_constant(dy, x, w, running_mean, running_var, training, eps):
 
 
 @planted("batch_norm2d_backward", "the way through the variance is missing")
-def variance_as_a_constant(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_variance_as_a_constant(dy, x, w, running_mean, running_var, training, eps):
     s, x_hat = forward(x, running_mean, running_var, training, eps)
     dw, db = (dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES)
     g = dy - dy.mean(axis=AXES, keepdims=True) if training else dy
@@ -94,13 +94,13 @@ def closed_form(dy, x_hat, s, w, training, dw, db, m):
 
 
 @planted("batch_norm2d_backward", "sums where means are wanted")
-def sums_for_means(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_sums_for_means(dy, x, w, running_mean, running_var, training, eps):
     s, x_hat = forward(x, running_mean, running_var, training, eps)
     return closed_form(dy, x_hat, s, w, training, (dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES), 1)
 
 
 @planted("batch_norm2d_backward", "m is the number of numbers in a channel, N·H·W")
-def divided_by_the_batch(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_divided_by_the_batch(dy, x, w, running_mean, running_var, training, eps):
     s, x_hat = forward(x, running_mean, running_var, training, eps)
     return closed_form(
         dy, x_hat, s, w, training, (dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES), x.shape[0]
@@ -108,14 +108,14 @@ def divided_by_the_batch(dy, x, w, running_mean, running_var, training, eps):
 
 
 @planted("batch_norm2d_backward", "m is the number of numbers in a channel, N·H·W")
-def divided_by_the_pixels(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_divided_by_the_pixels(dy, x, w, running_mean, running_var, training, eps):
     s, x_hat = forward(x, running_mean, running_var, training, eps)
     m = x.shape[2] * x.shape[3]
     return closed_form(dy, x_hat, s, w, training, (dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES), m)
 
 
 @planted("batch_norm2d_backward", "the last correction lacks x̂")
-def without_x_hat(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_without_x_hat(dy, x, w, running_mean, running_var, training, eps):
     s, x_hat = forward(x, running_mean, running_var, training, eps)
     g = dy
     if training:
@@ -124,7 +124,7 @@ def without_x_hat(dy, x, w, running_mean, running_var, training, eps):
 
 
 @planted("batch_norm2d_backward", "a sign is wrong")
-def wrong_sign_of_dvar(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_wrong_sign_of_dvar(dy, x, w, running_mean, running_var, training, eps):
     s, x_hat = forward(x, running_mean, running_var, training, eps)
     g = dy
     if training:
@@ -147,22 +147,22 @@ def by_dvar(dy, x, w, running_mean, running_var, training, eps, slope, square):
 
 
 @planted("batch_norm2d_backward", "is it the ½ that is lost")
-def without_the_half(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_without_the_half(dy, x, w, running_mean, running_var, training, eps):
     return by_dvar(dy, x, w, running_mean, running_var, training, eps, lambda s: -(s**3), 2)
 
 
 @planted("batch_norm2d_backward", "is it the 2 that is lost")
-def without_the_two(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_without_the_two(dy, x, w, running_mean, running_var, training, eps):
     return by_dvar(dy, x, w, running_mean, running_var, training, eps, lambda s: -(s**3) / 2, 1)
 
 
 @planted("batch_norm2d_backward", "the slope of the root")
-def root_to_the_power_of_a_half(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_root_to_the_power_of_a_half(dy, x, w, running_mean, running_var, training, eps):
     return by_dvar(dy, x, w, running_mean, running_var, training, eps, lambda s: -0.5 * s, 2)
 
 
 @planted("batch_norm2d_backward", "made a unit vector by its own length")
-def projections(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_projections(dy, x, w, running_mean, running_var, training, eps):
     s, x_hat = forward(x, running_mean, running_var, training, eps)
     g = dy.copy()
     if training:
@@ -176,27 +176,27 @@ def projections(dy, x, w, running_mean, running_var, training, eps):
 
 
 @planted("batch_norm2d_backward", "w is forgotten")
-def without_w(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_without_w(dy, x, w, running_mean, running_var, training, eps):
     s, x_hat = forward(x, running_mean, running_var, training, eps)
     dw, db = (dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES)
     return closed_form(dy, x_hat, s, np.ones(len(w)), training, dw, db, x.size / len(w))
 
 
 @planted("batch_norm2d_backward", "w is there twice")
-def w_twice(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_w_twice(dy, x, w, running_mean, running_var, training, eps):
     dx, dw, db = node_by_node(dy, x, w, running_mean, running_var, training, eps)
     return w[:, None, None] * dx, dw, db
 
 
 @planted("batch_norm2d_backward", "the factor 1/√(σ² + eps) is missing")
-def without_the_std(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_without_the_std(dy, x, w, running_mean, running_var, training, eps):
     _, x_hat = forward(x, running_mean, running_var, training, eps)
     dw, db = (dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES)
     return closed_form(dy, x_hat, 1.0, w, training, dw, db, x.size / len(w))
 
 
 @planted("batch_norm2d_backward", "divided by the variance", "right already: dw, db")
-def variance_for_std_in_dx(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_variance_for_std_in_dx(dy, x, w, running_mean, running_var, training, eps):
     s, x_hat = forward(x, running_mean, running_var, training, eps)
     dw, db = (dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES)
     return closed_form(dy, x_hat, s**2, w, training, dw, db, x.size / len(w))
@@ -215,22 +215,22 @@ def normalised_by(inverse_std, dy, x, w, running_mean, running_var, training, ep
 
 
 @planted("batch_norm2d_backward", "divided by the variance", "right already: db")
-def variance_for_std(*arguments):
+def batch_norm_variance_for_std(*arguments):
     return normalised_by(lambda var, eps: 1 / (var + eps), *arguments)
 
 
 @planted("batch_norm2d_backward", "multiplied by the standard deviation")
-def times_std(*arguments):
+def batch_norm_times_std(*arguments):
     return normalised_by(lambda var, eps: np.sqrt(var + eps), *arguments)
 
 
 @planted("batch_norm2d_backward", "eps is outside the root")
-def eps_outside(*arguments):
+def batch_norm_eps_outside(*arguments):
     return normalised_by(lambda var, eps: 1 / (np.sqrt(var) + eps), *arguments)
 
 
 @planted("batch_norm2d_backward", "eps is forgotten")
-def without_eps(*arguments):
+def batch_norm_without_eps(*arguments):
     return normalised_by(lambda var, eps: 1 / np.sqrt(var), *arguments)
 
 
@@ -252,27 +252,27 @@ def over(axes, dy, x, w, running_mean, running_var, training, eps):
 
 
 @planted("batch_norm2d_backward", "not for every pixel")
-def moments_of_every_pixel(*arguments):
+def batch_norm_moments_of_every_pixel(*arguments):
     return over((0,), *arguments)
 
 
 @planted("batch_norm2d_backward", "not for every image")
-def moments_of_every_image(*arguments):
+def batch_norm_moments_of_every_image(*arguments):
     return over((2, 3), *arguments)
 
 
 @planted("batch_norm2d_backward", "not over the channels")
-def moments_over_the_channels(*arguments):
+def batch_norm_moments_over_the_channels(*arguments):
     return over((1, 2, 3), *arguments)
 
 
 @planted("batch_norm2d_backward", "not over all numbers")
-def moments_of_everything(*arguments):
+def batch_norm_moments_of_everything(*arguments):
     return over((0, 1, 2, 3), *arguments)
 
 
 @planted("batch_norm2d_backward", "only the running one divides by m - 1")
-def unbiased_variance(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_unbiased_variance(dy, x, w, running_mean, running_var, training, eps):
     if training:
         mu, var = x.mean(axis=AXES, keepdims=True), x.var(axis=AXES, keepdims=True, ddof=1)
     else:
@@ -284,70 +284,70 @@ def unbiased_variance(dy, x, w, running_mean, running_var, training, eps):
 
 
 @planted("batch_norm2d_backward", "the running moments are used")
-def running_moments(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_running_moments(dy, x, w, running_mean, running_var, training, eps):
     s, x_hat = forward(x, running_mean, running_var, False, eps)
     dw, db = (dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES)
     return closed_form(dy, x_hat, s, w, training, dw, db, x.size / len(w))
 
 
 @planted("batch_norm2d_backward", "the running moments are used")
-def inference_always(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_inference_always(dy, x, w, running_mean, running_var, training, eps):
     return node_by_node(dy, x, w, running_mean, running_var, False, eps)
 
 
 @planted("batch_norm2d_backward", "the moments of the batch are used in inference")
-def training_always(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_training_always(dy, x, w, running_mean, running_var, training, eps):
     return node_by_node(dy, x, w, running_mean, running_var, True, eps)
 
 
 @planted("batch_norm2d_backward", "in inference the moments are constants")
-def corrections_in_inference(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_corrections_in_inference(dy, x, w, running_mean, running_var, training, eps):
     s, x_hat = forward(x, running_mean, running_var, training, eps)
     dw, db = (dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES)
     return closed_form(dy, x_hat, s, w, True, dw, db, x.size / len(w))
 
 
 @planted("batch_norm2d_backward", "x stands where x̂ stands", "right already: dx, db")
-def dw_of_x(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_dw_of_x(dy, x, w, running_mean, running_var, training, eps):
     dx, _, db = node_by_node(dy, x, w, running_mean, running_var, training, eps)
     return dx, (dy * x).sum(axis=AXES), db
 
 
 @planted("batch_norm2d_backward", "x - μ is not yet normalised")
-def dw_of_centred_x(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_dw_of_centred_x(dy, x, w, running_mean, running_var, training, eps):
     dx, _, db = node_by_node(dy, x, w, running_mean, running_var, training, eps)
     mean = x.mean(axis=AXES, keepdims=True) if training else running_mean[:, None, None]
     return dx, (dy * (x - mean)).sum(axis=AXES), db
 
 
 @planted("batch_norm2d_backward", "dw: that is db")
-def dw_is_db(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_dw_is_db(dy, x, w, running_mean, running_var, training, eps):
     dx, _, db = node_by_node(dy, x, w, running_mean, running_var, training, eps)
     return dx, db.copy(), db
 
 
 @planted("batch_norm2d_backward", "dw: w is in it")
-def dw_with_w(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_dw_with_w(dy, x, w, running_mean, running_var, training, eps):
     dx, dw, db = node_by_node(dy, x, w, running_mean, running_var, training, eps)
     return dx, w * dw, db
 
 
 @planted("batch_norm2d_backward", "dw: a mean over the channel", "db: a mean over the channel")
-def means_for_sums(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_means_for_sums(dy, x, w, running_mean, running_var, training, eps):
     dx, _, _ = node_by_node(dy, x, w, running_mean, running_var, training, eps)
     _, x_hat = forward(x, running_mean, running_var, training, eps)
     return dx, (dy * x_hat).mean(axis=AXES), dy.mean(axis=AXES)
 
 
 @planted("batch_norm2d_backward", "dw: summed over the batch only", "db: summed over the batch")
-def sums_over_the_batch(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_sums_over_the_batch(dy, x, w, running_mean, running_var, training, eps):
     dx, _, _ = node_by_node(dy, x, w, running_mean, running_var, training, eps)
     _, x_hat = forward(x, running_mean, running_var, training, eps)
     return dx, (dy * x_hat).sum(axis=0), dy.sum(axis=0)
 
 
 @planted("batch_norm2d_backward", "dw: it has shape (1, 3, 1, 1)", "reshape them")
-def keepdims_remain(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_keepdims_remain(dy, x, w, running_mean, running_var, training, eps):
     dx, _, _ = node_by_node(dy, x, w, running_mean, running_var, training, eps)
     _, x_hat = forward(x, running_mean, running_var, training, eps)
     dw = (dy * x_hat).sum(axis=AXES, keepdims=True)
@@ -355,7 +355,7 @@ def keepdims_remain(dy, x, w, running_mean, running_var, training, eps):
 
 
 @planted("batch_norm2d_backward", "could not be broadcast")
-def w_along_the_columns(dy, x, w, running_mean, running_var, training, eps):
+def batch_norm_w_along_the_columns(dy, x, w, running_mean, running_var, training, eps):
     s, x_hat = forward(x, running_mean, running_var, training, eps)
     return w * s * dy, (dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES)
 

@@ -34,7 +34,7 @@ def test_right_steps_pass() -> None:
 
 
 @planted("sgd_momentum_step", "damped by (1 - momentum)")
-def damped(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_damped(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay * w
     v = momentum * v + (1 - momentum) * g
     if nesterov:
@@ -43,7 +43,7 @@ def damped(w, dw, v, lr, momentum, nesterov, weight_decay):
 
 
 @planted("sgd_momentum_step", "momentum 0 is taken")
-def velocity_never_used(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_velocity_never_used(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay * w
     v_new = momentum * v + g
     return w - lr * g, v_new
@@ -57,7 +57,7 @@ def momentum_of_the_sum(w, dw, v, lr, momentum, nesterov, weight_decay):
 
 
 @planted("sgd_momentum_step", "does not fade")
-def without_friction(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_without_friction(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay * w
     v = v + g
     step = g + momentum * v if nesterov else v
@@ -65,7 +65,7 @@ def without_friction(w, dw, v, lr, momentum, nesterov, weight_decay):
 
 
 @planted("sgd_momentum_step", "the old velocity is forgotten")
-def without_memory(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_without_memory(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay * w
     v = g
     step = g + momentum * v if nesterov else v
@@ -73,14 +73,14 @@ def without_memory(w, dw, v, lr, momentum, nesterov, weight_decay):
 
 
 @planted("sgd_momentum_step", "inside the velocity")
-def rate_inside(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_rate_inside(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay * w
     v = momentum * v + lr * g
     return (w - lr * g - momentum * v, v) if nesterov else (w - v, v)
 
 
 @planted("sgd_momentum_step", "inside the velocity")
-def rate_inside_as_in_the_paper(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_rate_inside_as_in_the_paper(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay * w
     v = momentum * v - lr * g
     if nesterov:
@@ -89,7 +89,7 @@ def rate_inside_as_in_the_paper(w, dw, v, lr, momentum, nesterov, weight_decay):
 
 
 @planted("sgd_momentum_step", "downhill is against the gradient")
-def uphill(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_uphill(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay * w
     v = momentum * v + g
     if nesterov:
@@ -99,20 +99,20 @@ def uphill(w, dw, v, lr, momentum, nesterov, weight_decay):
 
 
 @planted("sgd_momentum_step", "look-ahead is missing")
-def nesterov_forgotten(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_nesterov_forgotten(w, dw, v, lr, momentum, nesterov, weight_decay):
     v = momentum * v + dw + weight_decay * w
     return w - lr * v, v
 
 
 @planted("sgd_momentum_step", "without being asked for")
-def nesterov_always(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_nesterov_always(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay * w
     v = momentum * v + g
     return w - lr * (g + momentum * v), v
 
 
 @planted("sgd_momentum_step", "with the old one, that is plain momentum again")
-def nesterov_with_the_old_velocity(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_nesterov_with_the_old_velocity(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay * w
     v_prev = v
     v = momentum * v_prev + g
@@ -122,21 +122,21 @@ def nesterov_with_the_old_velocity(w, dw, v, lr, momentum, nesterov, weight_deca
 
 
 @planted("sgd_momentum_step", "g + momentum·v, not g + v")
-def nesterov_adds_v(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_nesterov_adds_v(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay * w
     v = momentum * v + g
     return (w - lr * (g + v), v) if nesterov else (w - lr * v, v)
 
 
 @planted("sgd_momentum_step", "twice over")
-def nesterov_twice(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_nesterov_twice(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay * w
     v = momentum * v + g
     return (w - lr * (v + momentum * v), v) if nesterov else (w - lr * v, v)
 
 
 @planted("sgd_momentum_step", "along the old velocity")
-def step_before_the_velocity(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_step_before_the_velocity(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay * w
     w = w - lr * (g + momentum * v if nesterov else v)
     v = momentum * v + g
@@ -144,20 +144,20 @@ def step_before_the_velocity(w, dw, v, lr, momentum, nesterov, weight_decay):
 
 
 @planted("sgd_momentum_step", "weight decay is forgotten")
-def without_decay(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_without_decay(w, dw, v, lr, momentum, nesterov, weight_decay):
     v = momentum * v + dw
     return (w - lr * (dw + momentum * v), v) if nesterov else (w - lr * v, v)
 
 
 @planted("sgd_momentum_step", "the decay acts on w alone")
-def decoupled(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_decoupled(w, dw, v, lr, momentum, nesterov, weight_decay):
     v = momentum * v + dw
     step = dw + momentum * v if nesterov else v
     return w - lr * step - lr * weight_decay * w, v
 
 
 @planted("sgd_momentum_step", "the decay acts on w alone")
-def decay_after_the_step(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_decay_after_the_step(w, dw, v, lr, momentum, nesterov, weight_decay):
     v = momentum * v + dw
     w = w - lr * (dw + momentum * v if nesterov else v)
     w = w * (1 - lr * weight_decay)
@@ -165,35 +165,35 @@ def decay_after_the_step(w, dw, v, lr, momentum, nesterov, weight_decay):
 
 
 @planted("sgd_momentum_step", "sign of the weight decay")
-def growth(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_growth(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw - weight_decay * w
     v = momentum * v + g
     return w - lr * (g + momentum * v if nesterov else v), v
 
 
 @planted("sgd_momentum_step", "added without w")
-def decay_without_w(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_decay_without_w(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay
     v = momentum * v + g
     return w - lr * (g + momentum * v if nesterov else v), v
 
 
 @planted("sgd_momentum_step", "decay counts twice")
-def decay_of_the_whole_square(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_decay_of_the_whole_square(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + 2 * weight_decay * w
     v = momentum * v + g
     return w - lr * (g + momentum * v if nesterov else v), v
 
 
 @planted("sgd_momentum_step", "old velocity is returned")
-def velocity_not_updated(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_velocity_not_updated(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay * w
     new = momentum * v + g
     return w - lr * (g + momentum * new if nesterov else new), v
 
 
 @planted("sgd_momentum_step", "what is returned is the step")
-def the_step_is_returned(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_the_step_is_returned(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay * w
     v = momentum * v + g
     w = w - lr * (g + momentum * v if nesterov else v)
@@ -201,7 +201,7 @@ def the_step_is_returned(w, dw, v, lr, momentum, nesterov, weight_decay):
 
 
 @planted("sgd_momentum_step", "look-ahead g + momentum·v is returned")
-def the_look_ahead_is_returned(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_the_look_ahead_is_returned(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay * w
     v = momentum * v + g
     if nesterov:
@@ -210,7 +210,7 @@ def the_look_ahead_is_returned(w, dw, v, lr, momentum, nesterov, weight_decay):
 
 
 @planted("sgd_momentum_step", "changes its argument v in place")
-def in_place(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_in_place(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay * w
     v *= momentum
     v += g
@@ -218,14 +218,14 @@ def in_place(w, dw, v, lr, momentum, nesterov, weight_decay):
 
 
 @planted("sgd_momentum_step", "it returned one array", "expected w, v")
-def velocity_not_returned(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_velocity_not_returned(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay * w
     v = momentum * v + g
     return w - lr * (g + momentum * v if nesterov else v)
 
 
 @planted("sgd_momentum_step", "they come in the order v, w")
-def in_the_wrong_order(w, dw, v, lr, momentum, nesterov, weight_decay):
+def momentum_in_the_wrong_order(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay * w
     v = momentum * v + g
     return v, w - lr * (g + momentum * v if nesterov else v)

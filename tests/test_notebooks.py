@@ -34,6 +34,8 @@ def test_ipython_shows_figures_small():
         formatter = shell.display_formatter.formatters["image/png"]
         fig = figure()
         assert formatter(fig) == small_png(fig)
+        show_small_figures(dpi=100)
+        assert formatter(fig) == small_png(fig, 100) != small_png(fig)
     finally:
         ipython.InteractiveShell.clear_instance()
 

@@ -13,9 +13,11 @@ from typing import Any
 
 from npsqueeze.exercises import (
     activation,
+    adam,
     architecture,
     augmentation,
     average_pooling,
+    batch_normalisation,
     blocked_matmul,
     columns,
     convolution,
@@ -27,6 +29,7 @@ from npsqueeze.exercises import (
     looking,
     loss,
     max_pooling,
+    momentum,
     pictures,
     progress,
     softmax,
@@ -37,9 +40,7 @@ from npsqueeze.exercises.exercise import Exercise
 _TOPICS = (
     pictures, convolution, columns, convolution_backward, activation, max_pooling, average_pooling,
     linear, softmax, loss, gradients, fire, architecture,
-    blocked_matmul,
-    dropout, augmentation,
-    looking,
+    blocked_matmul, momentum, adam, batch_normalisation, dropout, augmentation, looking,
 )  # fmt: skip
 EXERCISES = {each.name: each for topic in _TOPICS for each in topic.EXERCISES}
 """All exercises by name, in the order of the course."""

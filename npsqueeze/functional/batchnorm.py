@@ -37,6 +37,8 @@ def batch_norm2d_forward(
     running = (1 - momentum)·running + momentum·batch, with the unbiased variance as PyTorch has it.
     In inference μ and σ² are the running statistics.
 
+    Derived in tutorials/10_optimisation.ipynb.
+
     Parameters
     ----------
     x : (N, C, H, W)
@@ -95,6 +97,8 @@ def batch_norm2d_backward(dy: Array, cache: BatchNormCache) -> tuple[Array, Arra
 
     (So dx has no mean and no component along x̂: normalisation would undo such a change.) In
     inference the moments are constants and dx = w·dy/√(σ² + ε).
+
+    Derived in tutorials/10_optimisation.ipynb.
     """
     x, mean, inverse_std, w, training = cache
     dy = as_gradient(dy, x.shape, x.dtype)

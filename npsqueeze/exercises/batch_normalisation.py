@@ -1,0 +1,349 @@
+"""Exercise of notebook 10: the backward pass of batch normalisation."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from npsqueeze import functional, reference
+from npsqueeze.arrays import Array
+from npsqueeze.exercises.exercise import Arguments, Exercise, Mistake, Results, Trait, arrays
+from npsqueeze.exercises.momentum import NOTEBOOK
+
+CHANNEL = (0, 2, 3)
+"""The axes of a channel's numbers."""
+
+
+def _cases() -> list[Arguments]:
+    draw = np.random.default_rng(22)
+    cases: list[Arguments] = []
+    for shape, training, eps in (
+        ((2, 3, 2, 4), True, 0.3), ((4, 2, 3, 1), True, 1e-5), ((1, 3, 4, 2), True, 0.1),
+        ((5, 2, 1, 1), True, 0.2), ((3, 2, 2, 3), False, 0.3), ((3, 3, 3, 3), True, 0.5),
+    ):  # fmt: skip
+        channels = shape[1]
+        scales = draw.uniform(0.5, 3, (channels, 1, 1))
+        cases.append(
+            {
+                "dy": draw.normal(0.3, 1, shape),
+                "x": draw.normal(size=shape) * scales + draw.normal(0, 2, (channels, 1, 1)),
+                "w": draw.normal(size=channels),
+                "running_mean": draw.normal(size=channels),
+                "running_var": draw.uniform(0.5, 3, channels),
+                "training": training,
+                "eps": eps,
+            }
+        )
+    cases[-1]["x"][:, 1] = 1.5  # a channel without variance
+    return cases
+
+
+def _column(values: Array) -> Array:
+    """Return one number a channel in the shape that broadcasts over NCHW."""
+    return np.asarray(values)[:, None, None]
+
+
+def _moments(a: Arguments, axes: tuple[int, ...] = CHANNEL) -> tuple[Array, Array]:
+    """Return the mean and the variance that the forward pass has used, of other axes if so."""
+    if not a["training"]:
+        return _column(a["running_mean"]), _column(a["running_var"])
+    return a["x"].mean(axes, keepdims=True), a["x"].var(axes, keepdims=True)
+
+
+def _gradients(
+    a: Arguments,
+    inverse_std: Callable[[Array, float], Array] = lambda var, eps: 1 / np.sqrt(var + eps),
+    moments: tuple[Array, Array] | None = None,
+    axes: tuple[int, ...] = CHANNEL,
+    training: bool | None = None,
+) -> Results:
+    """Return dx and dw of a normalisation that may have another σ, or other moments."""
+    mean, var = _moments(a, axes) if moments is None else moments
+    s = inverse_std(var, a["eps"])
+    x_hat = (a["x"] - mean) * s
+    dy_w = a["dy"] * _column(a["w"])
+    if a["training"] if training is None else training:
+        dy_w = (
+            dy_w - dy_w.mean(axes, keepdims=True) - x_hat * (dy_w * x_hat).mean(axes, keepdims=True)
+        )
+    return {"dx": s * dy_w, "dw": (a["dy"] * x_hat).sum(CHANNEL)}
+
+
+def _another(meaning: str, **changes: Any) -> Mistake:
+    """Return the mistake of another normalisation; each change is a function of the arguments."""
+
+    def wrong(a: Arguments, _: Results) -> Results:
+        return _gradients(a, **{name: change(a) for name, change in changes.items()})
+
+    return Mistake(meaning, wrong)
+
+
+def _dx(meaning: str, formula: Callable[[Array, Array, Array, Array, float], Array]) -> Mistake:
+    """Return the mistake of another dx / (w·s) in training, of (dy, x̂, mean dy, mean dy·x̂, m)."""
+
+    def wrong(a: Arguments, right: Results) -> dict[str, Array]:
+        if not a["training"]:
+            return {"dx": right["dx"]}
+        mean, var = _moments(a)
+        s = 1 / np.sqrt(var + a["eps"])
+        x_hat, dy, m = (a["x"] - mean) * s, a["dy"], a["dy"].size / len(a["w"])
+        means = dy.mean(CHANNEL, keepdims=True), (dy * x_hat).mean(CHANNEL, keepdims=True)
+        return {"dx": _column(a["w"]) * s * formula(dy, x_hat, *means, m)}
+
+    return Mistake(meaning, wrong)
+
+
+def _divided_by(
+    count: Callable[[Array], float],
+) -> Callable[[Arguments, Results], dict[str, Array]]:
+    """Return the mistake of sums divided by another number than m."""
+
+    def wrong(a: Arguments, right: Results) -> dict[str, Array]:
+        if not a["training"]:
+            return {"dx": right["dx"]}
+        mean, var = _moments(a)
+        s = 1 / np.sqrt(var + a["eps"])
+        x_hat, dy = (a["x"] - mean) * s, a["dy"]
+        sums = dy.sum(CHANNEL, keepdims=True) + x_hat * (dy * x_hat).sum(CHANNEL, keepdims=True)
+        return {"dx": _column(a["w"]) * s * (dy - sums / count(a["x"]))}
+
+    return wrong
+
+
+def _parameter(name: str, meaning: str, formula: Callable[[Arguments], Array]) -> Mistake:
+    return Mistake(meaning, lambda a, _: {name: formula(a)})
+
+
+def _normalised(a: Arguments) -> Array:
+    mean, var = _moments(a)
+    return (a["x"] - mean) / np.sqrt(var + a["eps"])
+
+
+def _other_slope(power: float) -> Callable[[Arguments, Results], dict[str, Array]]:
+    """Return the mistake of the way through σ² with (σ² + ε)^-power as the slope of its root."""
+
+    def wrong(a: Arguments, right: Results) -> dict[str, Array]:
+        if not a["training"]:
+            return {"dx": right["dx"]}
+        mean, var = _moments(a)
+        root, dy = np.sqrt(var + a["eps"]), a["dy"]
+        c = a["x"] - mean
+        through = c * (dy * c).mean(CHANNEL, keepdims=True) / (var + a["eps"]) ** power
+        return {"dx": _column(a["w"]) * ((dy - dy.mean(CHANNEL, keepdims=True)) / root - through)}
+
+    return wrong
+
+
+def _biased_twice(a: Arguments) -> tuple[Array, Array]:
+    mean, var = _moments(a)
+    m = a["x"].size / len(a["w"])
+    return mean, var * m / (m - 1) if a["training"] else var
+
+
+def _loss(a: Arguments) -> tuple[Any, list[Array]]:
+    def loss(x: Array, w: Array, b: Array) -> float:
+        return float(np.sum(a["dy"] * _forward(a, x, w, b)[0]))
+
+    return loss, [a["x"], a["w"], np.zeros(len(a["w"]))]
+
+
+def _forward(a: Arguments, x: Array, w: Array, b: Array) -> tuple[Array, Any]:
+    running = a["running_mean"].copy(), a["running_var"].copy()
+    return functional.batch_norm2d_forward(x, w, b, *running, a["training"], eps=a["eps"])
+
+
+SLOPE = "the slope of the root: that of (σ² + eps)^(-1/2) is -½·(σ² + eps)^(-3/2)"
+
+batch_norm2d_backward = Exercise(
+    name="batch_norm2d_backward",
+    notebook=NOTEBOOK,
+    solution=functional.batch_norm2d_backward,
+    answer=reference.batch_norm2d_backward,
+    cases=_cases(),
+    read=arrays("dx", "dw", "db"),
+    traits=(
+        Trait("inference", "training", lambda a: not a["training"]),
+        Trait("a batch of one", "a larger batch", lambda a: len(a["x"]) == 1),
+        Trait("one pixel", "images", lambda a: a["x"].shape[2:] == (1, 1)),
+        Trait("a channel without variance", "others", lambda a: np.ptp(a["x"][:, 1]) == 0),
+    ),
+    counts={
+        "N·H·W (the numbers of a channel)": lambda a: a["x"].size / len(a["w"]),
+        "N (the batch size)": lambda a: len(a["x"]),
+        "H·W (the pixels)": lambda a: a["x"][0, 0].size,
+    },
+    cache=lambda a: _forward(a, a["x"], a["w"], np.zeros(len(a["w"])))[1],
+    function=_loss,
+    mistakes=(
+        _dx(
+            "neither μ nor σ² is a constant in training, for both depend on x: the gradient goes "
+            "back through them too",
+            lambda dy, x_hat, mean_dy, mean_dy_x_hat, m: dy,
+        ),
+        _dx(
+            "the way through the mean is missing: μ depends on every x of the channel, which takes "
+            "the mean of the gradient away",
+            lambda dy, x_hat, mean_dy, mean_dy_x_hat, m: dy - x_hat * mean_dy_x_hat,
+        ),
+        _dx(
+            "the way through the variance is missing: σ² depends on every x of the channel, which "
+            "takes x̂·mean(dy·x̂) away",
+            lambda dy, x_hat, mean_dy, mean_dy_x_hat, m: dy - mean_dy,
+        ),
+        _dx(
+            "sums where means are wanted: both corrections are divided by m = N·H·W",
+            lambda dy, x_hat, mean_dy, mean_dy_x_hat, m: (
+                dy - m * mean_dy - m * x_hat * mean_dy_x_hat
+            ),
+        ),
+        *(
+            Mistake(
+                "m is the number of numbers in a channel, N·H·W, for each of them has its share "
+                "in the moments",
+                _divided_by(count),
+            )
+            for count in (lambda x: len(x), lambda x: x[0, 0].size, lambda x: x.shape[1])
+        ),
+        _dx(
+            "the last correction lacks x̂: it is x̂·mean(dy·x̂), another number for every x",
+            lambda dy, x_hat, mean_dy, mean_dy_x_hat, m: dy - mean_dy - mean_dy_x_hat,
+        ),
+        _dx(
+            "a sign is wrong: both corrections are subtracted",
+            lambda dy, x_hat, mean_dy, mean_dy_x_hat, m: dy - mean_dy + x_hat * mean_dy_x_hat,
+        ),
+        _dx(
+            "a sign is wrong: both corrections are subtracted",
+            lambda dy, x_hat, mean_dy, mean_dy_x_hat, m: dy + mean_dy + x_hat * mean_dy_x_hat,
+        ),
+        _dx(
+            "twice the way through the variance: is it the ½ that is lost, of the slope of a root?",
+            lambda dy, x_hat, mean_dy, mean_dy_x_hat, m: dy - mean_dy - 2 * x_hat * mean_dy_x_hat,
+        ),
+        _dx(
+            "half of the way through the variance: is it the 2 that is lost, of the slope of a "
+            "square?",
+            lambda dy, x_hat, mean_dy, mean_dy_x_hat, m: dy - mean_dy - x_hat * mean_dy_x_hat / 2,
+        ),
+        *(Mistake(SLOPE, _other_slope(power)) for power in (0.5, 1.0, 2.0)),
+        _dx(
+            "x̂ is made a unit vector by its own length; with eps its length is not √m: the share "
+            "along it is x̂·mean(dy·x̂)",
+            lambda dy, x_hat, mean_dy, mean_dy_x_hat, m: (
+                dy - mean_dy - x_hat * mean_dy_x_hat / (x_hat**2).mean(CHANNEL, keepdims=True)
+            ),
+        ),
+        Mistake(
+            "w is forgotten: y = w·x̂ + b, so x̂ gets w·dy",
+            lambda a, _: {"dx": _gradients(a | {"w": np.ones(len(a["w"]))})["dx"]},
+        ),
+        Mistake(
+            "w is there twice", lambda a, right: {"dx": right["dx"] * _column(a["w"])}
+        ),
+        Mistake(
+            "the factor 1/√(σ² + eps) is missing: x̂ = (x - μ)/√(σ² + eps)",
+            lambda a, right: {"dx": right["dx"] * np.sqrt(_moments(a)[1] + a["eps"])},
+        ),
+        Mistake(
+            "divided by the variance; it is the standard deviation, √(σ² + eps)",
+            lambda a, right: {"dx": right["dx"] / np.sqrt(_moments(a)[1] + a["eps"])},
+        ),
+        _another(
+            "divided by the variance; it is the standard deviation, √(σ² + eps)",
+            inverse_std=lambda a: lambda var, eps: 1 / (var + eps),
+        ),
+        _another(
+            "multiplied by the standard deviation; x̂ is divided by it",
+            inverse_std=lambda a: lambda var, eps: np.sqrt(var + eps),
+        ),
+        _another(
+            "eps is outside the root: √(σ² + eps), not √σ² + eps",
+            inverse_std=lambda a: lambda var, eps: 1 / (np.sqrt(var) + eps),
+        ),
+        _another(
+            "eps is forgotten: √(σ² + eps)",
+            inverse_std=lambda a: lambda var, eps: 1 / np.sqrt(var),
+        ),
+        *(
+            _another(
+                "the moments are taken over the wrong axes: a channel has one mean and one "
+                f"variance, over the batch and all pixels, axis=(0, 2, 3), not {told}",
+                axes=lambda a, axes=axes: axes,
+            )
+            for axes, told in (
+                ((0,), "for every pixel"),
+                ((2, 3), "for every image"),
+                ((1, 2, 3), "over the channels"),
+                ((0, 1, 2, 3), "over all numbers"),
+                ((1,), "over the channels"),
+            )
+        ),
+        _another(
+            "the variance that normalises divides by m; only the running one divides by m - 1",
+            moments=_biased_twice,
+        ),
+        _another(
+            "the running moments are used; in training it is those of the batch",
+            moments=lambda a: (_column(a["running_mean"]), _column(a["running_var"])),
+        ),
+        _another(
+            "the running moments are used; in training it is those of the batch",
+            moments=lambda a: (_column(a["running_mean"]), _column(a["running_var"])),
+            training=lambda a: False,
+        ),
+        _another(
+            "the moments of the batch are used in inference; there it is the running ones",
+            moments=lambda a: _moments(a | {"training": True}),
+            training=lambda a: True,
+        ),
+        _another(
+            "in inference the moments are constants: nothing goes back through them, dx is "
+            "w·dy/√(σ² + eps)",
+            training=lambda a: True,
+        ),
+        _parameter(
+            "dw", "x stands where x̂ stands in y = w·x̂ + b: dw is Σ dy·x̂",
+            lambda a: (a["dy"] * a["x"]).sum(CHANNEL),
+        ),
+        _parameter(
+            "dw", "x - μ is not yet normalised: dw is Σ dy·x̂, divided by √(σ² + eps)",
+            lambda a: (a["dy"] * (a["x"] - _moments(a)[0])).sum(CHANNEL),
+        ),
+        _parameter("dw", "that is db: dw is Σ dy·x̂", lambda a: a["dy"].sum(CHANNEL)),
+        _parameter(
+            "dw", "a mean over the channel where the sum is wanted",
+            lambda a: (a["dy"] * _normalised(a)).mean(CHANNEL),
+        ),
+        _parameter(
+            "dw", "w is in it: y = w·x̂ + b has the slope x̂ with respect to w",
+            lambda a: (a["dy"] * _normalised(a)).sum(CHANNEL) * a["w"],
+        ),
+        _parameter(
+            "db", "a mean over the channel where the sum is wanted",
+            lambda a: a["dy"].mean(CHANNEL),
+        ),
+        _parameter(
+            "db", "w is in it: y = w·x̂ + b has the slope 1 with respect to b",
+            lambda a: a["dy"].sum(CHANNEL) * a["w"],
+        ),
+        *(
+            _parameter(
+                name, "summed over the batch only; every pixel counts too, axis=(0, 2, 3)", formula
+            )
+            for name, formula in (
+                ("dw", lambda a: (a["dy"] * _normalised(a)).sum(0)),
+                ("db", lambda a: a["dy"].sum(0)),
+            )
+        ),
+    ),
+    hints=(
+        "First what the forward pass had: μ and σ² of every channel (axis=(0, 2, 3), "
+        "keepdims=True; in inference the running ones), s = 1/√(σ² + eps), x̂ = (x - μ)·s.",
+        "y = w·x̂ + b: db = Σ dy, dw = Σ dy·x̂, over the numbers of a channel. w has the shape "
+        "(C,): w[:, None, None] broadcasts over (N, C, H, W).",
+        "In inference dx = w·s·dy. In training take from dy its mean over the channel, and "
+        "x̂·mean(dy·x̂).",
+    ),
+)  # fmt: skip
+
+EXERCISES = (batch_norm2d_backward,)

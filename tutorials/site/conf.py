@@ -25,20 +25,19 @@ root_doc = "index"
 exclude_patterns = ["**/.ipynb_checkpoints"]
 extensions = [
     "myst_nb",
+    "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
-    "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
-nitpicky = False
 nb_execution_mode = "off"  # the outputs are stored
 myst_enable_extensions = ["amsmath", "dollarmath"]
 
 default_role = "py:obj"  # `name` in a docstring is a link where there is something to link to
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings state shapes, which say more than Array
-napoleon_google_docstring = False
-napoleon_use_rtype = False
+numpydoc_show_class_members = False
+add_module_names = False
 
 html_theme = "furo"
 html_title = "npsqueeze"
@@ -60,11 +59,15 @@ def add_mathjax(app: Sphinx) -> None:
     copy_asset(source, app.outdir / "_static")
 
 
-def link_notebooks(
+def prepare_docstring(
     app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
 ) -> None:
-    """Let "Derived in tutorials/04_pooling.ipynb" of a docstring lead there."""
-    lines[:] = [re.sub(r"tutorials/(\w+)\.ipynb", r":doc:`/\1`", line) for line in lines]
+    """Let "Derived in tutorials/04_pooling.ipynb" lead there; keep the lines of indented code."""
+    text = re.sub(r"tutorials/(\w+)\.ipynb", r":doc:`/\1`", "\n".join(lines))
+    section = re.search(r"\n\w+\n---", text)
+    prose, sections = (text[: section.start()], text[section.start() :]) if section else (text, "")
+    prose = re.sub(r"(\n(?!\.\. )\S.*\n\n)(?=    \S)", r"\1::\n\n", "\n" + prose)
+    lines[:] = (prose + sections).split("\n")
 
 
 def link_sources(app: Sphinx, document: nodes.document) -> None:
@@ -79,5 +82,5 @@ def link_sources(app: Sphinx, document: nodes.document) -> None:
 def setup(app: Sphinx) -> None:
     """Connect the functions above."""
     app.connect("builder-inited", add_mathjax)
-    app.connect("autodoc-process-docstring", link_notebooks)
+    app.connect("autodoc-process-docstring", prepare_docstring, priority=400)  # then numpydoc
     app.connect("doctree-read", link_sources, priority=400)  # before Sphinx collects downloads

@@ -1,8 +1,8 @@
 """SqueezeNet from first principles: every layer, every gradient, every kernel written by hand.
 
-    import npsqueeze as nps
-    model = nps.squeezenet("cifar", num_classes=10, seed=0, batch_norm=True, bypass="simple")
-    logits = model.forward(x)
+import npsqueeze as nps
+model = nps.squeezenet("cifar", num_classes=10, seed=0, batch_norm=True, bypass="simple")
+logits = model.forward(x)
 """
 
 from npsqueeze import (

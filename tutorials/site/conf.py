@@ -43,12 +43,14 @@ html_theme = "furo"
 html_title = "npsqueeze"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_favicon = "static/icon.svg"
 html_copy_source = False
 
 # One file holds all of MathJax 3.2.2; with SVG it loads no fonts, so that it also works from file://
 MATHJAX = "tex-svg.js"
 MATHJAX_SHA256 = "2af9375000b5a3669be94d436ae1c61159855283cd18b3ee9817fb71c8f94c84"
 mathjax_path = MATHJAX
+mathjax3_config = {"svg": {"scale": 0.93}}  # as large as the words around it
 
 
 def add_mathjax(app: Sphinx) -> None:
@@ -70,17 +72,24 @@ def prepare_docstring(
     lines[:] = (prose + sections).split("\n")
 
 
-def link_sources(app: Sphinx, document: nodes.document) -> None:
-    """Let a notebook's link to ../npsqueeze/optim.py lead to the page that shows this file."""
+def mend_notebook(app: Sphinx, document: nodes.document) -> None:
+    """Lead links like ../npsqueeze/optim.py to the page that shows this file; let formulas be.
+
+    Sphinx puts a formula of several lines into `split`, where it may not have a \\tag.
+    """
     for link in list(document.findall(download_reference)):
         module = re.fullmatch(r"\.\./(npsqueeze/[\w/]+)\.py", link["reftarget"])
         if module:
             uri = app.builder.get_relative_uri(app.env.docname, f"_modules/{module[1]}")
             link.replace_self(nodes.reference("", "", *link.children, refuri=uri, internal=True))
+    for formula in document.findall(nodes.math_block):
+        if r"\tag" in formula.astext():
+            formula[:] = [nodes.Text(r"\begin{equation*}" + formula.astext() + r"\end{equation*}")]
+            formula["no-wrap"] = True
 
 
 def setup(app: Sphinx) -> None:
     """Connect the functions above."""
     app.connect("builder-inited", add_mathjax)
     app.connect("autodoc-process-docstring", prepare_docstring, priority=400)  # then numpydoc
-    app.connect("doctree-read", link_sources, priority=400)  # before Sphinx collects downloads
+    app.connect("doctree-read", mend_notebook, priority=400)  # before Sphinx collects downloads

@@ -45,6 +45,7 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_favicon = "static/icon.svg"
 html_copy_source = False
+html_show_copyright = False
 
 # One file holds all of MathJax 3.2.2; with SVG it loads no fonts, so that it also works from file://
 MATHJAX = "tex-svg.js"

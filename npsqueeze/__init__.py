@@ -27,17 +27,20 @@ from npsqueeze.gradient_check import gradcheck, gradcheck_directional, gradcheck
 from npsqueeze.kernels import get_num_threads, set_num_threads
 from npsqueeze.models import SqueezeNet, squeezenet
 from npsqueeze.pretrained import Pretrained, load_pretrained
+from npsqueeze.recipes import RECIPES, Recipe
 from npsqueeze.runs import load_model
 from npsqueeze.summary import summary
 from npsqueeze.training import train
 from npsqueeze.version import __version__
 
 __all__ = [
+    "RECIPES",
     "CheckpointError",
     "DataError",
     "GradientError",
     "Plan",
     "Pretrained",
+    "Recipe",
     "SqueezeNet",
     "TrainingError",
     "__version__",

@@ -19,6 +19,8 @@ class Average:
     At step t (from 0) the decay is min(d, (1 + t)/(10 + t)): the weights drawn at random are soon
     forgotten. Running statistics are averaged like weights.
 
+    Derived in tutorials/11_training_on_cifar10.ipynb.
+
     Attributes
     ----------
     state : dict of str to array

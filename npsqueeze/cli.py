@@ -17,12 +17,14 @@ from npsqueeze.init import SCHEMES
 from npsqueeze.models import VERSIONS
 from npsqueeze.prediction import predict
 from npsqueeze.published import PUBLISHED
+from npsqueeze.recipes import RECIPES
 from npsqueeze.schedules import SCHEDULES
 from npsqueeze.settings import Settings
 from npsqueeze.version import __version__
 from npsqueeze.warmup import telling_compilation
 
 FAILED, WRONG_USE = 1, 2
+DEFAULT_NETWORK = "last.npz of the newest run, else the network in data/"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -127,7 +129,11 @@ def build_parser() -> argparse.ArgumentParser:
     _add_model(summary)
 
     export = add("export", commands.export, "write a network as an ONNX file")
-    export.add_argument("path", metavar="FILE.onnx", help="where to")
+    export.add_argument(
+        "path",
+        metavar="FILE.onnx",
+        help="where to; FILE.npz: as a checkpoint, without its training",
+    )
     _add_weights(export)
 
     _add_bench(add("bench", bench, "measure how fast this machine computes, and others on it"))
@@ -173,6 +179,13 @@ def _add_version(parser: argparse.ArgumentParser) -> None:
 
 def _add_recipe(parser: argparse.ArgumentParser) -> None:
     default = Settings()
+    parser.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        help="what every flag below that is not given is: "
+        + "; ".join(f"{name}, {each.purpose}" for name, each in RECIPES.items())
+        + " (default: quick, whose defaults are shown)",
+    )
     recipe = parser.add_argument_group("recipe")
 
     def add(name: str, kind: Any, text: str, **options: Any) -> None:
@@ -218,7 +231,7 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         "--weights",
         metavar="FILE",
         help="a checkpoint, .npz, .safetensors, ONNX or Deep Compression; or, once fetched, "
-        f"{', '.join(PUBLISHED)} (default: last.npz of the newest run)",
+        f"{', '.join(PUBLISHED)} (default: {DEFAULT_NETWORK})",
     )
     parser.add_argument(
         "--classes", metavar="FILE", help="the name of each class, one a line, in order"
@@ -273,7 +286,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def _add_weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--weights", metavar="FILE", help="a checkpoint (default: last.npz of the newest run)"
+        "--weights", metavar="FILE", help=f"a checkpoint (default: {DEFAULT_NETWORK})"
     )
 
 

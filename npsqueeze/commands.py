@@ -30,23 +30,19 @@ from npsqueeze.looking import FIGURES, draw_inspection
 from npsqueeze.models import SqueezeNet, squeezenet
 from npsqueeze.prediction import pretrained_network
 from npsqueeze.published import fetch_weights
-from npsqueeze.runs import find_weights, load_model, read_run
+from npsqueeze.recipes import RECIPES
+from npsqueeze.runs import find_weights, load_model, read_run, write_network
 from npsqueeze.settings import Settings
 from npsqueeze.summary import summary as summary_table
 from npsqueeze.training import train as train_model
 from npsqueeze.warmup import compile_all
 
 INTERRUPTED = 130  # what a shell reports after Ctrl-C
-RECIPE_NETWORK: dict[str, Any] = {
-    "version": "cifar",
-    "batch_norm": True,
-    "bypass": "simple",
-    "dropout": 0.0,
-}
 SUMMARY_INPUT = {"1.0": 227, "1.1": 227, "cifar": 32}
 
 
 def train(
+    recipe: str | None = None,
     data: str | None = None,
     subset: int | None = None,
     run: str | None = None,
@@ -55,14 +51,16 @@ def train(
     **options: Any,
 ) -> int:
     """Train, telling what goes on; the last line is the accuracy. Return 130 after a Ctrl-C."""
-    settings, network = _settings_and_network(options)
-    if resume and run is None:
-        raise ValueError("--resume: expected the folder of the run in --run FOLDER, got none")
     if resume:  # what is not said is as it was
-        stored_network, stored_settings = read_run(Path(str(run)))
-        network, settings = stored_network | network, stored_settings | settings
+        if run is None:
+            raise ValueError("--resume: expected the folder of the run in --run FOLDER, got none")
+        if recipe is not None:
+            raise ValueError("--recipe: expected none with --resume, for a run keeps its own")
+        network, settings = read_run(Path(run))
     else:
-        network = RECIPE_NETWORK | network
+        network, settings, data = _follow(recipe, data, options)
+    said, said_of_network = _settings_and_network(options)
+    settings, network = settings | said, network | said_of_network
 
     seed = settings.get("seed", Settings.seed)
     train_set, test_set = _load_data(data, subset, seed)
@@ -94,6 +92,7 @@ def train(
 
 
 def doctor(
+    recipe: str | None = None,
     data: str | None = None,
     subset: int | None = None,
     out: str = "runs/doctor",
@@ -101,12 +100,12 @@ def doctor(
     **options: Any,
 ) -> int:
     """Examine what `train` would train, and how; print a line a check; return 1 if one is wrong."""
-    settings, network = _settings_and_network(options)
+    network, settings, data = _follow(recipe, data, options)
+    said, said_of_network = _settings_and_network(options)
+    settings, network = settings | said, network | said_of_network
     seed = settings.get("seed", Settings.seed)
     train_set, test_set = _load_data(data, subset, seed)
-    net = squeezenet(
-        **RECIPE_NETWORK | network | {"num_classes": len(train_set.classes), "seed": seed}
-    )
+    net = squeezenet(**network | {"num_classes": len(train_set.classes), "seed": seed})
     Settings(**settings)  # raises before there is a folder
     _set_threads(threads)
     report = examine(net, train_set, test_set, out=out, **settings)
@@ -257,7 +256,15 @@ def fetch(folder: str | None = None, source: str | None = None) -> None:
 
 
 def export(path: str, weights: str | None = None) -> None:
-    """Write a network as an ONNX file, and tell what goes in and what comes out."""
+    """Write a network as an ONNX file, and tell what goes in and what comes out.
+
+    A path that ends in .npz gets a checkpoint without what only its training needs.
+    """
+    if Path(path).suffix == ".npz":
+        found = find_weights(weights)
+        write_network(found, Path(path))
+        print(f"{path}: the network of {found}, {Path(path).stat().st_size:,} bytes")
+        return
     found, pretrained = pretrained_network(weights)
     if not isinstance(pretrained.model, SqueezeNet):
         raise CheckpointError(f"{found}: expected a SqueezeNet, got another network")
@@ -279,6 +286,19 @@ def export(path: str, weights: str | None = None) -> None:
 def fetch_published(name: str, source: str | None = None) -> None:
     """Get published weights, and tell where they are."""
     print(f"{fetch_weights(name, source)}: {name}, as published")
+
+
+def _follow(
+    recipe: str | None, data: str | None, options: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any], str | None]:
+    """Return the network, the settings and the data that a recipe asks for."""
+    chosen = RECIPES[recipe or "quick"]
+    settings = dict(chosen.settings)
+    if "optimizer" in options:
+        settings.pop("lr", None)  # a learning rate belongs to its optimiser
+    if chosen.whole and data is None:
+        data = str(find_data(whole=True))
+    return chosen.network, settings, data
 
 
 def _settings_and_network(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

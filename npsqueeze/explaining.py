@@ -6,10 +6,36 @@ Each works on a twin of the network, whose own gradients, mode and caches stay a
 import numpy as np
 
 from npsqueeze.arrays import Array
-from npsqueeze.layers import Fire, GlobalAvgPool2d, Linear, Sequential
+from npsqueeze.layers import Conv2d, Fire, Linear, ReLU, Sequential
 from npsqueeze.models import SqueezeNet
 
-__all__ = ["class_activation_map", "grad_cam", "saliency"]
+__all__ = ["class_activation_map", "evidence", "grad_cam", "saliency"]
+
+
+def evidence(f: Array, w: Array, b: Array, labels: Array) -> Array:
+    r"""Return what each pixel p of the features says for the class c, and against it.
+
+    .. math:: M_c(p) = \sum_k w_{ck}\, f_k(p) + b_c
+
+    Derived in tutorials/12_looking_inside.ipynb.
+
+    Parameters
+    ----------
+    f : (N, K, h, w)
+        The features before the global average.
+    w : (classes, K)
+        The weights of the last layer, and
+    b : (classes,)
+        its biases.
+    labels : (N,) integers
+        The class that each picture is asked about.
+
+    Returns
+    -------
+    array, shape (N, h, w)
+    """
+    maps: Array = np.einsum("nk,nkhw->nhw", w[labels], f) + b[labels, None, None]
+    return maps
 
 
 def class_activation_map(model: SqueezeNet, x: Array, labels: Array) -> Array:
@@ -17,9 +43,11 @@ def class_activation_map(model: SqueezeNet, x: Array, labels: Array) -> Array:
 
     .. math:: M_c(p) = \sum_k w_{ck}\, f_k(p) + b_c, \qquad z_c = \frac1P \sum_p M_c(p)
 
-    f are the features before the global average and w, b the linear layer behind it. With the
-    convolution as head, M_c is its own channel c (behind the ReLU, where one follows), so that
-    nothing need be computed. The paper leaves out b, which shifts the whole map.
+    f are the features before the head, and w, b its linear layer or 1x1 convolution. Where a ReLU
+    follows the convolution, the map is what leaves the ReLU. The paper leaves out b, which shifts
+    the whole map.
+
+    Derived in tutorials/12_looking_inside.ipynb.
 
     Parameters
     ----------
@@ -46,14 +74,12 @@ def class_activation_map(model: SqueezeNet, x: Array, labels: Array) -> Array:
     _check(model, x, labels)
     twin = model.twin()
     f = twin.features.forward(x)
-    head = twin.classifier.layers
-    if isinstance(head["1"], Linear):
-        w, b = head["1"].weight.data[labels], head["1"].bias.data[labels]
-        return (w[:, :, None, None] * f).sum(axis=1) + b[:, None, None]
-    for layer in head.values():
-        if not isinstance(layer, GlobalAvgPool2d):
-            f = layer.forward(f)
-    return f[np.arange(len(x)), labels]
+    head = list(twin.classifier.layers.values())
+    last = next(layer for layer in head if isinstance(layer, Conv2d | Linear))
+    w, b = last.parameters()
+    maps = evidence(f, w.data.reshape(len(w.data), -1), b.data, labels)
+    has_relu = any(isinstance(layer, ReLU) for layer in head)
+    return np.maximum(maps, 0) if has_relu else maps
 
 
 def grad_cam(model: SqueezeNet, x: Array, labels: Array) -> Array:
@@ -65,6 +91,8 @@ def grad_cam(model: SqueezeNet, x: Array, labels: Array) -> Array:
     A is the module's output. Where nothing but a linear head follows (no ReLU, no pooling),
     ∂z_c/∂A_k(p) = w_ck/P at each of the P pixels, and so P·L_c is the positive part of the class
     activation map without its b_c.
+
+    Derived in tutorials/12_looking_inside.ipynb.
 
     Parameters
     ----------
@@ -107,6 +135,8 @@ def saliency(model: SqueezeNet, x: Array, labels: Array) -> Array:
     .. math:: S_c(p) = \max_k \Bigl|\frac{\partial z_c}{\partial x_k(p)}\Bigr|
 
     k runs over red, green and blue.
+
+    Derived in tutorials/12_looking_inside.ipynb.
 
     Parameters
     ----------

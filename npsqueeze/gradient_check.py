@@ -32,6 +32,8 @@ def gradcheck(
 
     The method is told in `npsqueeze.difference_quotients`.
 
+    Derived in tutorials/06_checking_a_gradient.ipynb.
+
     Parameters
     ----------
     forward : callable
@@ -101,6 +103,8 @@ def gradcheck_directional(
 
     A few evaluations check all the gradients of a network together, however many there are. Each
     array moves in proportion to its own root mean square, so that none drowns the others.
+
+    Derived in tutorials/06_checking_a_gradient.ipynb.
 
     Parameters
     ----------

@@ -18,6 +18,8 @@ from npsqueeze.arrays import Array
 def normal(shape: tuple[int, ...], generator: np.random.Generator, std: float) -> Array:
     """Draw float64 weights from N(0, std²); a float32 parameter rounds what is assigned to it.
 
+    Derived in tutorials/03_relu_and_initialisation.ipynb.
+
     Raises
     ------
     TypeError
@@ -32,6 +34,8 @@ def he_normal(shape: tuple[int, ...], generator: np.random.Generator) -> Array:
 
     The input is x = max(0, y') of a y' symmetric about 0: half of y'² is cut away, hence
     E[x²] = Var y' / 2, and Var y = Var y' asks for fan_in · Var w / 2 = 1.
+
+    Derived in tutorials/03_relu_and_initialisation.ipynb.
 
     Parameters
     ----------
@@ -62,6 +66,8 @@ def he_uniform(shape: tuple[int, ...], generator: np.random.Generator) -> Array:
 
     U(-a, a) has the variance a²/3. So torchvision initialises its SqueezeNet. Parameters, result
     and errors are those of `he_normal`.
+
+    Derived in tutorials/03_relu_and_initialisation.ipynb.
     """
     fan_in, _ = fans(shape)
     bound = math.sqrt(6 / fan_in)
@@ -76,6 +82,8 @@ def xavier_normal(shape: tuple[int, ...], generator: np.random.Generator) -> Arr
     sum over the fan_out outputs that x feeds, and asks for fan_out · Var w = 1. Both hold only if
     the fans are equal; the mean of the two is the compromise.
 
+    Derived in tutorials/03_relu_and_initialisation.ipynb.
+
     Parameters, result and errors are those of `he_normal`.
 
     References
@@ -88,6 +96,8 @@ def xavier_normal(shape: tuple[int, ...], generator: np.random.Generator) -> Arr
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     """Return (fan_in, fan_out): (C·kh·kw, F·kh·kw) for a convolution, (in, out) for a matrix.
+
+    Derived in tutorials/03_relu_and_initialisation.ipynb.
 
     Raises
     ------

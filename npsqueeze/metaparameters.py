@@ -69,6 +69,8 @@ def fire_channels(config: Mapping[str, Any], i: int) -> tuple[int, dict[int, int
 
     e_i = base_e + incr_e·floor(i/freq), s_i = squeeze_ratio·e_i (section 5.1 of the paper). The
     last kernel size takes what rounding leaves, so that the branches always add up to e_i.
+
+    Derived in tutorials/08_squeezenet.ipynb.
     """
     total = scaled(config["base_e"] + config["incr_e"] * (i // config["freq"]), config)
     sizes = sorted(size for size, share in config["expand"].items() if share > 0)

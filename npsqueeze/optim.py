@@ -96,6 +96,8 @@ class SGD(Optimizer):
 
     As in PyTorch, the learning rate is outside the velocity v, so a new `lr` acts at once.
 
+    Derived in tutorials/10_optimisation.ipynb.
+
     Parameters
     ----------
     parameters : iterable of Parameter
@@ -152,6 +154,8 @@ class AdamW(Optimizer):
         v = β2 · v + (1 - β2) · dw²                 mean of its square
         m̂ = m / (1 - β1ᵗ),  v̂ = v / (1 - β2ᵗ)       m and v began at 0: undo that bias
         w = w - lr · m̂ / (√v̂ + eps)
+
+    Derived in tutorials/10_optimisation.ipynb.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ def predict(
 def pretrained_network(
     weights: str | None, preprocessing: str | None = None
 ) -> tuple[Path, Pretrained]:
-    """Return the network that ``--weights`` names, and its file: by default the newest run's.
+    """Return the network that ``--weights`` names, and its file (see `find_weights`).
 
     Parameters
     ----------

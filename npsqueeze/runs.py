@@ -21,6 +21,9 @@ from npsqueeze.locks import folder_lock
 from npsqueeze.models import SqueezeNet, squeezenet
 from npsqueeze.state_shapes import check_state
 
+TRAINED = Path("data") / "cifar-10-squeezenet.npz"
+"""The network that comes with a checkout: recipe "full"."""
+
 
 class Run:
     """The folder of one training.
@@ -139,8 +142,8 @@ class Run:
         rows, seen = metadata["progress"]["rows"], metadata["progress"]["seen"]
         accuracies = [row["test_accuracy"] for row in rows]
         if rows and seen == 0 and accuracies[-1] >= max(accuracies):
-            weights = {name: a for name, a in arrays.items() if name.startswith("model.")}
-            save_checkpoint(self.folder / "best.npz", weights, identity | {"epoch": len(rows)})
+            best = identity | {"epoch": len(rows)}
+            save_checkpoint(self.folder / "best.npz", _of_model(arrays), best)
         if rows:
             table = io.StringIO()
             writer = csv.DictWriter(table, rows[0], lineterminator="\n")
@@ -182,21 +185,28 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def find_weights(weights: str | None) -> Path:
-    """Return the path `weights`, or if it is None, the last checkpoint of the newest run.
+    """Return the file that a command takes its network from.
+
+    `weights` itself if given; else the last checkpoint of the newest run in `runs`; else the
+    network that the checkout around the current folder brings along.
 
     Raises
     ------
     CheckpointError
-        If there is no run.
+        If none of these is there.
     """
     if weights is not None:
         return Path(weights)
     found = sorted(Path("runs").glob("*/last.npz"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise CheckpointError(
-            "no trained network in runs/: run `npsqueeze train`, or name one with --weights FILE"
-        )
-    return found[-1]
+    if found:
+        return found[-1]
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / TRAINED).is_file():
+            return folder / TRAINED
+    raise CheckpointError(
+        "no trained network in runs/: run `npsqueeze train`, or name one with --weights FILE"
+    )
 
 
 def load_model(path: str | Path) -> tuple[SqueezeNet, dict[str, Any]]:
@@ -213,11 +223,7 @@ def load_model(path: str | Path) -> tuple[SqueezeNet, dict[str, Any]]:
     arrays, metadata = load_checkpoint(path)
     try:
         config = metadata["model"]
-        weights = {
-            name.removeprefix("model."): array
-            for name, array in arrays.items()
-            if name.startswith("model.")
-        }
+        weights = {name.removeprefix("model."): array for name, array in _of_model(arrays).items()}
         check_state(weights, config)
         model = squeezenet(**config)
         model.load_state_dict(weights)
@@ -231,6 +237,24 @@ def load_model(path: str | Path) -> tuple[SqueezeNet, dict[str, Any]]:
         raise CheckpointError(f"{path}: holds no network of this package ({error})") from error
     model.eval()
     return model, metadata
+
+
+def write_network(source: Path, target: Path) -> None:
+    """Write the network of a checkpoint anew, without what only its training needs.
+
+    Raises
+    ------
+    CheckpointError
+        If the source holds no network, or the target cannot be written.
+    """
+    load_model(source)
+    arrays, metadata = load_checkpoint(source)
+    metadata.pop("progress", None)
+    save_checkpoint(target, _of_model(arrays), metadata)
+
+
+def _of_model(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: array for name, array in arrays.items() if name.startswith("model.")}
 
 
 def _fingerprint(dataset: Dataset) -> str:

@@ -21,12 +21,17 @@ def linear(progress: float) -> float:
     The SqueezeNet paper (section 3.3.1) starts from 0.04 and goes on as Mishkin, Sergievskiy and
     Matas advise, who found this line the best of many ("Systematic evaluation of CNN advances on
     the ImageNet", 2016).
+
+    Derived in tutorials/10_optimisation.ipynb.
     """
     return 1 - progress
 
 
 def cosine(progress: float) -> float:
-    """Return (1 + cos(π · progress)) / 2 (Loshchilov and Hutter, SGDR, 2017, equation 5)."""
+    """Return (1 + cos(π · progress)) / 2 (Loshchilov and Hutter, SGDR, 2017, equation 5).
+
+    Derived in tutorials/10_optimisation.ipynb.
+    """
     return (1 + math.cos(math.pi * progress)) / 2
 
 
@@ -56,6 +61,8 @@ def learning_rate(
 
         step < W:     base_lr · (1/25 + (1 - 1/25) · step / W)
         otherwise:    base_lr · schedule((step - W) / (total_steps - W))
+
+    Derived in tutorials/10_optimisation.ipynb.
 
     Parameters
     ----------

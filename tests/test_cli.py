@@ -1,6 +1,7 @@
 """The command line: what it prints, what it writes, and one line for every mistake."""
 
 import re
+import shutil
 import subprocess
 import sys
 from datetime import datetime
@@ -136,6 +137,30 @@ def test_the_networks_flags(capsys, tmp_path, data):
     assert (settings["warmup"], settings["label_smoothing"]) == (0.1, 0.1)
 
 
+def test_a_recipe_is_what_no_flag_says(capsys, tmp_path, data):
+    def settings(*flags):
+        run = tmp_path / str(len(list(tmp_path.iterdir())))
+        succeed(capsys, "train", "--data", data, "--run", run, *TINY, *flags)
+        return npsqueeze.load_model(run / "last.npz")[1]["settings"]
+
+    subset = settings("--recipe", "subset", "--cutout", "4")
+    expected = npsqueeze.RECIPES["subset"].settings
+    assert subset["ema"] == expected["ema"] > 0
+    assert subset["label_smoothing"] == expected["label_smoothing"] > 0
+    assert subset["flips"]
+    assert (subset["cutout"], subset["epochs"]) == (4, 1)
+    assert settings("--recipe", "quick") == settings()
+    assert settings("--recipe", "full", "--optimizer", "adamw")["lr"] == 0.002  # not SGD's
+
+
+def test_the_recipe_for_all_pictures_wants_all_of_them(capsys, tmp_path, monkeypatch, data):
+    monkeypatch.setattr("npsqueeze.data.cifar10.downloads_folder", lambda: tmp_path)
+    arguments = ["train", "--recipe", "full", "--run", tmp_path / "run", *TINY]
+    assert "npsqueeze data fetch" in fail(capsys, *arguments)
+    monkeypatch.setattr("npsqueeze.data.cifar10.downloads_folder", lambda: data)
+    assert succeed(capsys, *arguments)[0].startswith(f"CIFAR-10 from {data}: 100 training")
+
+
 def test_train_names_a_run_after_the_date(capsys, tmp_path, data, monkeypatch):
     monkeypatch.chdir(tmp_path)
     succeed(capsys, "train", "--data", data, *TINY)
@@ -250,6 +275,21 @@ def test_predict_explains(capsys, tmp_path, weights):
     drawing = tmp_path / "missing" / "maps.png"
     message = fail(capsys, "predict", *paths, "--weights", weights, "--explain", drawing)
     assert f"--explain: expected a file in a folder that is there, got {drawing}" in message
+
+
+def test_export_of_a_checkpoint_leaves_the_training_out(capsys, tmp_path, run, data):
+    alone = tmp_path / "network.npz"
+    (line,) = succeed(capsys, "export", alone, "--weights", run / "last.npz")
+    assert line == (f"{alone}: the network of {run / 'last.npz'}, {alone.stat().st_size:,} bytes")
+    with np.load(alone) as file:
+        assert not [name for name in file.files if name.startswith("optimizer.")]
+    tests = [
+        succeed(capsys, "eval", "--weights", path, "--data", data)[-2:]
+        for path in (alone, run / "last.npz")
+    ]
+    assert tests[0] == tests[1]
+    message = fail(capsys, "export", tmp_path / "no" / "network.npz", "--weights", alone)
+    assert "network.npz: cannot be written" in message
 
 
 def test_inspect(capsys, tmp_path, weights, data):
@@ -414,7 +454,9 @@ def test_runs_that_cannot_be(capsys, tmp_path, data, run):
     assert f"{place}: expected a folder that can be" in fail(capsys, *arguments, "--run", place)
     assert "holds a training already" in fail(capsys, *arguments, "--run", run)
     assert "--resume: expected the folder of the run" in fail(capsys, *arguments, "--resume")
-    arguments += ["--run", run, "--resume", "--momentum", "0.3"]
+    arguments += ["--run", run, "--resume"]
+    assert "--recipe: expected none with --resume" in fail(capsys, *arguments, "--recipe", "quick")
+    arguments += ["--momentum", "0.3"]
     assert "settings, momentum: expected 0.3, got 0.9" in fail(capsys, *arguments)
 
 
@@ -429,6 +471,22 @@ def test_weights_that_cannot_be(capsys, tmp_path, data, weights, monkeypatch):
     assert "black.png: expected weights as .npz" in fail(
         capsys, "predict", "black.png", "--weights", "black.png"
     )
+
+
+def test_the_network_of_the_checkout_serves_where_there_is_no_run(
+    capsys, tmp_path, data, weights, monkeypatch
+):
+    inside = tmp_path / "tutorials"
+    for folder in (inside, tmp_path / "data"):
+        folder.mkdir()
+    shutil.copy(weights, tmp_path / "data" / "cifar-10-squeezenet.npz")
+    monkeypatch.chdir(inside)
+    line = succeed(capsys, "eval", "--data", data)[1]
+    assert line == f"network of {tmp_path / 'data' / 'cifar-10-squeezenet.npz'}"
+    newer = inside / "runs" / "first"
+    newer.mkdir(parents=True)
+    shutil.copy(weights, newer / "last.npz")
+    assert succeed(capsys, "eval", "--data", data)[1] == "network of runs/first/last.npz"
 
 
 def test_pictures_that_cannot_be(capsys, tmp_path, weights):

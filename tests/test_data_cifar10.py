@@ -178,6 +178,7 @@ def test_find_data_prefers_the_path_then_the_checkout_then_the_cache(tmp_path, m
     assert find_data() == cache  # an empty folder is no data set
     write_records(subset / "data_batch_1.bin", [0])
     assert find_data() == subset
+    assert find_data(whole=True) == cache
     assert find_data("elsewhere") == Path("elsewhere")
 
 

@@ -215,6 +215,40 @@ def test_windows_over_parts_that_do_not_fill_their_vectors() -> None:
         np.testing.assert_allclose(b.grad, a.grad, atol=1e-11 * max(1, np.abs(a.grad).max()))
 
 
+class Doubling(layers.Conv2d):
+    """Twice a convolution."""
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        return 2 * super().forward(x)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        return super().backward(2 * dy)
+
+
+def test_a_layer_of_ones_own_is_not_taken_for_the_one_that_it_is_made_from() -> None:
+    def network() -> layers.Sequential:
+        return drawn(
+            layers.Sequential(
+                {
+                    "conv": layers.Conv2d(3, 4, 3, padding=1),
+                    "doubled": Doubling(4, 5, 1),
+                    "mean": layers.GlobalAvgPool2d(),
+                    "linear": layers.Linear(5, 7),
+                }
+            )
+        )
+
+    model, planned = network(), network()
+    x, dlogits = batch(2, 9, np.float64)
+    with pytest.warns(UserWarning, match="does not know doubled:"):
+        plan = nps.compile(planned, x.shape)
+    np.testing.assert_allclose(plan.forward(x), model.forward(x), atol=1e-11)
+    model.backward(dlogits)
+    plan.backward(dlogits)
+    for a, b in zip(model.parameters(), planned.parameters(), strict=True):
+        np.testing.assert_allclose(b.grad, a.grad, atol=1e-11 * max(1, np.abs(a.grad).max()))
+
+
 def test_a_bypass_between_channels_at_different_places_is_computed_as_without_it() -> None:
     options = {"bypass": "simple", "width": 0.3, "stem": (128, 3, 1, 1)}
     model, planned = pair("cifar", np.float64, options)

@@ -1,5 +1,7 @@
 """The memory of plans: guard zones around every buffer, and turns taken in the same place."""
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -98,3 +100,15 @@ def test_a_plan_for_prediction_needs_a_fifth_of_the_memory() -> None:
         for training in (True, False)
     )
     assert float(short.split()[-2]) < 0.2 * float(long.split()[-2])
+
+
+def test_the_memory_of_a_plan_goes_with_it() -> None:
+    model = nps.squeezenet("cifar", num_classes=3, seed=0, width=0.125, batch_norm=True)
+    a_plan = nps.compile(model, (2, 3, 32, 32))
+    tensors_left = [weakref.ref(tensor) for tensor in a_plan.tensors]
+    gc.disable()
+    try:
+        del a_plan
+        assert not [left for left in tensors_left if left() is not None]
+    finally:
+        gc.enable()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
-from npsqueeze import GradientError, reference
+from npsqueeze import GradientError, kernels, reference
 from npsqueeze import functional as F  # noqa: N812, as in the notebooks
 from npsqueeze.exercises import EXERCISES
 from npsqueeze.exercises.checking import judge
@@ -457,8 +457,16 @@ def test_the_library_s_own_solution_passes(name: str) -> None:
         return exercise.solution(dy, cache)
 
     function = exercise.solution if exercise.cache is None else with_cache
+    if function is kernels.gemm:  # it multiplies batches, into an array of the caller's
+        function = product
     verdict = judge(exercise, function, 60)
     assert verdict.passed, verdict.message
+
+
+def product(a: Any, b: Any) -> Any:
+    c = np.empty((1, len(a), b.shape[1]), a.dtype)
+    kernels.gemm(a[None], b[None], c, False, False)
+    return c[0]
 
 
 @pytest.mark.parametrize("name", [name for name in EXERCISES if hasattr(reference, name)])

@@ -25,6 +25,8 @@ Channels: TypeAlias = float | Sequence[float]
 def normalize(images: Array, mean: Channels = CIFAR10_MEAN, std: Channels = CIFAR10_STD) -> Array:
     """Return (images / 255 - mean) / std.
 
+    Derived in tutorials/00_quick_start.ipynb.
+
     Parameters
     ----------
     images : ndarray of uint8, shape (..., 3, H, W)

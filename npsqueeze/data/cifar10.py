@@ -143,11 +143,11 @@ def downloads_folder() -> Path:
     return Path(pooch.os_cache("npsqueeze")) / "cifar-10-batches-bin"
 
 
-def find_data(path: str | Path | None = None) -> Path:
+def find_data(path: str | Path | None = None, whole: bool = False) -> Path:
     """Return the folder that a command reads its data from.
 
-    `path` itself if given; else `data/cifar-10-subset` of the checkout around the current folder;
-    else the whole data set in the user's cache.
+    `path` itself if given; else, unless all of it is wanted (`whole`), `data/cifar-10-subset` of
+    the checkout around the current folder; else the whole data set in the user's cache.
 
     Raises
     ------
@@ -158,12 +158,9 @@ def find_data(path: str | Path | None = None) -> Path:
         return Path(path)
     here = Path.cwd()
     subsets = [parent / "data" / "cifar-10-subset" for parent in (here, *here.parents)]
-    for folder in subsets:
+    for folder in [downloads_folder()] if whole else [*subsets, downloads_folder()]:
         if (folder / TRAIN_FILES[0]).is_file():
             return folder
-    folder = downloads_folder()
-    if (folder / TRAIN_FILES[0]).is_file():
-        return folder
     raise DataError(
         "no data found: run `npsqueeze data fetch` to download CIFAR-10, or name a folder that "
         "holds its .bin files"

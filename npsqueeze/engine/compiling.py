@@ -81,25 +81,7 @@ class _Compiler:
         unknown = []
         while layers:
             name, layer = layers.pop(0)
-            if isinstance(layer, Conv2d) and layer.groups == 1 and self._can_go_back(layer):
-                norm = self._next(layers, BatchNorm2d)
-                relu = self._next(layers, ReLU)
-                self._convolve(name, self.x, [layer], norm, relu is not None)
-            elif isinstance(layer, Fire) and self._can_bypass(layer):
-                self._fire(name, layer)
-            elif isinstance(layer, MaxPool2d) and self.x.in_vectors:
-                y = self._tensor(name, layer.output_shape(self.x.shape), self.x.parts)
-                self._add(MaxPooling(name, self.x, y, layer), y)
-            elif isinstance(layer, GlobalAvgPool2d) and self.x.in_vectors:
-                y = self._tensor(name, (*self.x.shape[:2], 1, 1), self.x.parts)
-                self._add(GlobalAverage(name, self.x, y), y)
-            elif isinstance(layer, Dropout) and self.x.in_vectors:
-                if layer.p > 0:
-                    y = self._tensor(name, self.x.shape, self.x.parts)
-                    self._add(Dropping(name, self.x, y, layer), y)
-            elif isinstance(layer, Linear) and self.x.shape[2:] == (1, 1):
-                self._linear(name, layer)
-            else:
+            if not (_is_own(layer) and self._append(name, layer, layers)):
                 unknown.append(name)
                 self._taught(name, layer)
         if unknown:
@@ -108,6 +90,33 @@ class _Compiler:
                 stacklevel=3,
             )
         return Plan(self.model, self.steps, self.tensors, self.training)
+
+    def _append(self, name: str, layer: Module, following: list[tuple[str, Module]]) -> bool:
+        """Add the steps of a layer, and tell whether there are such steps.
+
+        What is fused with it is taken from the `following` layers.
+        """
+        if isinstance(layer, Conv2d) and layer.groups == 1 and self._can_go_back(layer):
+            norm = self._next(following, BatchNorm2d)
+            relu = self._next(following, ReLU)
+            self._convolve(name, self.x, [layer], norm, relu is not None)
+        elif isinstance(layer, Fire) and self._can_bypass(layer):
+            self._fire(name, layer)
+        elif isinstance(layer, MaxPool2d) and self.x.in_vectors:
+            y = self._tensor(name, layer.output_shape(self.x.shape), self.x.parts)
+            self._add(MaxPooling(name, self.x, y, layer), y)
+        elif isinstance(layer, GlobalAvgPool2d) and self.x.in_vectors:
+            y = self._tensor(name, (*self.x.shape[:2], 1, 1), self.x.parts)
+            self._add(GlobalAverage(name, self.x, y), y)
+        elif isinstance(layer, Dropout) and self.x.in_vectors:
+            if layer.p > 0:
+                y = self._tensor(name, self.x.shape, self.x.parts)
+                self._add(Dropping(name, self.x, y, layer), y)
+        elif isinstance(layer, Linear) and self.x.shape[2:] == (1, 1):
+            self._linear(name, layer)
+        else:
+            return False
+        return True
 
     def _can_go_back(self, layer: Conv2d) -> bool:
         """Tell whether the gradient of the layer's input is a convolution too, or not needed."""
@@ -122,7 +131,7 @@ class _Compiler:
 
     def _next(self, layers: list[tuple[str, Module]], kind: type) -> Any:
         """Take the next layer if it is of this kind."""
-        return layers.pop(0)[1] if layers and isinstance(layers[0][1], kind) else None
+        return layers.pop(0)[1] if layers and type(layers[0][1]) is kind else None
 
     def _tensor(self, name: str, shape: Sequence[int], parts: Sequence[int]) -> Tensor:
         n, c, h, w = shape
@@ -221,13 +230,16 @@ class _AsImage:
         return self.parameter.grad[:, :, None, None]
 
 
+def _is_own(layer: Module) -> bool:
+    """Tell whether a layer is one of the package's: what is derived from it may compute more."""
+    return type(layer).__module__ == Conv2d.__module__
+
+
 def _flat(module: Module, prefix: str = "") -> Iterator[tuple[str, Module]]:
     """Yield the layers of a network in order, with their names."""
-    inner = {
-        name: member for name, member in module.members().items() if isinstance(member, Module)
-    }
-    if isinstance(module, Sequential | SqueezeNet):
-        for name, layer in inner.items():
-            yield from _flat(layer, f"{prefix}{name}.")
+    if type(module) in (Sequential, SqueezeNet):
+        for name, member in module.members().items():
+            if isinstance(member, Module):
+                yield from _flat(member, f"{prefix}{name}.")
     else:
         yield prefix.rstrip("."), module

@@ -30,6 +30,12 @@ class Plan:
         for step in steps:
             step.prepare()
 
+    def __del__(self) -> None:
+        """Give the memory back at once: tensors and the steps that read them know each other."""
+        for tensor in getattr(self, "tensors", ()):
+            tensor.readers.clear()
+            tensor.lender = tensor.borrower = None
+
     def forward(self, x: Array) -> Array:
         """Return the logits (n, classes) of n images, at most as many as the plan's batch.
 

@@ -15,12 +15,14 @@ from npsqueeze.exercises import (
     activation,
     architecture,
     average_pooling,
+    blocked_matmul,
     columns,
     convolution,
     convolution_backward,
     fire,
     gradients,
     linear,
+    looking,
     loss,
     max_pooling,
     pictures,
@@ -33,6 +35,8 @@ from npsqueeze.exercises.exercise import Exercise
 _TOPICS = (
     pictures, convolution, columns, convolution_backward, activation, max_pooling, average_pooling,
     linear, softmax, loss, gradients, fire, architecture,
+    blocked_matmul,
+    looking,
 )  # fmt: skip
 EXERCISES = {each.name: each for topic in _TOPICS for each in topic.EXERCISES}
 """All exercises by name, in the order of the course."""

@@ -50,15 +50,20 @@ def judge(exercise: Exercise, function: Any, seconds: float = 10.0) -> Verdict:
         if not failed and _remembers(exercise, function, trials[0], seconds):
             message += (
                 "\n  and called again with the same arguments it returns something else: does an "
-                "array, a list or a random number outlive the call?"
+                "array, a list or a random number outlive the call, or is memory of np.empty read?"
             )
         return Verdict(False, message)
     try:
         agreement = _check_gradient(exercise, trials[0])
     except GradientError as error:
         return Verdict(False, f"{exercise.name}: finite differences disagree: {error}")
+    try:
+        said = [demand(function, seconds) for demand in exercise.demands]
+    except Trouble as trouble:
+        return Verdict(False, f"{exercise.name}: {trouble}")
+    remarks = "".join(f"; {text}" for text in said if text)
     message = (
-        f"{exercise.name}: right, in all {len(trials)} cases{agreement}. Compare with the "
+        f"{exercise.name}: right, in all {len(trials)} cases{agreement}{remarks}. Compare with the "
         f"library's own: {source(exercise)}"
     )
     answers = exercise.answers(exercise.beyond)

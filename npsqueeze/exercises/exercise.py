@@ -75,6 +75,10 @@ class Exercise:
     beyond : sequence of Arguments
         Cases beyond the task, such as NaN: a function that fails them is right all the same, and
         its author is told.
+    demands : sequence of callables
+        What is wanted of a function that is right in all cases, such as speed. Each gets the
+        function and the seconds for a call, returns what there is to say, and raises `Trouble` if
+        it is not content.
     """
 
     name: str
@@ -92,6 +96,7 @@ class Exercise:
     rejections: tuple[type[Exception], ...] = ()
     tolerance: float = 1e-5
     beyond: Sequence[Arguments] = ()
+    demands: Sequence[Callable[[Callable[..., Any], float], str]] = ()
 
     @property
     def signature(self) -> str:

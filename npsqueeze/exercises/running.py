@@ -47,7 +47,7 @@ def run(
     if exercise.cache is not None and takes_cache(function):
         values = [values[0], exercise.cache(given)]
     try:
-        returned = _call(function, values, seconds)
+        returned = call(function, values, seconds)
     except exercise.rejections:
         returned = False
     except Endless:
@@ -103,7 +103,7 @@ def check_signature(exercise: Exercise, function: Any) -> None:
         pass  # no signature to be had
 
 
-def _call(function: Callable[..., Any], arguments: Sequence[Any], seconds: float) -> Any:
+def call(function: Callable[..., Any], arguments: Sequence[Any], seconds: float) -> Any:
     """Run the function in a thread of its own, which can be left behind.
 
     Raises

@@ -28,6 +28,8 @@ def batch_norm2d(
 
     In inference, μ and σ² are the running statistics.
 
+    Derived in tutorials/10_optimisation.ipynb.
+
     Source: Ioffe & Szegedy (2015), algorithms 1 and 2.
 
     Raises
@@ -75,6 +77,8 @@ def batch_norm2d_backward(
 
     The last two terms are the way through μ and σ², which depend on x in training only: in
     inference they fall away.
+
+    Derived in tutorials/10_optimisation.ipynb.
     """
     N, C, H, W = x.shape
     m = N * H * W

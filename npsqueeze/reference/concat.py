@@ -10,6 +10,8 @@ from npsqueeze.arrays import Array, check_shape
 def concat(arrays: Sequence[Array]) -> Array:
     """Return the arrays (N, C_k, H, W) one after the other: y (N, Σ_k C_k, H, W).
 
+    Derived in tutorials/07_fire.ipynb.
+
     Raises
     ------
     ValueError
@@ -27,7 +29,10 @@ def concat(arrays: Sequence[Array]) -> Array:
 
 
 def concat_backward(dy: Array, arrays: Sequence[Array]) -> tuple[Array, ...]:
-    """Return one dx for each of the arrays: its own channels of dy."""
+    """Return one dx for each of the arrays: its own channels of dy.
+
+    Derived in tutorials/07_fire.ipynb.
+    """
     N, _, H, W = arrays[0].shape
     check_shape("dy", dy, (N, sum(x.shape[1] for x in arrays), H, W))
     gradients = []

@@ -22,6 +22,8 @@ def conv2d(
     where x has been padded with zeros, (sh, sw) is the stride, (dh, dw) the dilation and c0 the
     first channel of the group to which filter f belongs.
 
+    Derived in tutorials/02_convolution_as_a_matrix_product.ipynb.
+
     Source: Dumoulin & Visin, A guide to convolution arithmetic (2016).
 
     Raises
@@ -61,6 +63,8 @@ def conv2d_backward(
 
     The loops are those of the forward. Each product w x that it added to a y sends dy w to that x
     and dy x to that w; what reaches the padding is cut off.
+
+    Derived in tutorials/02_convolution_as_a_matrix_product.ipynb.
     """
     N, C, H, W = x.shape
     F, _, kh, kw = w.shape

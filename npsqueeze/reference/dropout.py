@@ -11,6 +11,8 @@ def dropout(x: Array, mask: Array, p: float) -> Array:
     The mask (bool, the shape of x) is true where a value is kept, which happens with probability
     1 - p. Dividing by that probability keeps the expected value: E[y] = x.
 
+    Derived in tutorials/11_training_on_cifar10.ipynb.
+
     Source: Srivastava et al. (2014), with the scaling moved from test time to training time.
 
     Raises
@@ -28,5 +30,8 @@ def dropout(x: Array, mask: Array, p: float) -> Array:
 
 
 def dropout_backward(dy: Array, mask: Array, p: float) -> Array:
-    """Return dx = mask dy / (1 - p): dropout is linear, so its backward is itself."""
+    """Return dx = mask dy / (1 - p): dropout is linear, so its backward is itself.
+
+    Derived in tutorials/11_training_on_cifar10.ipynb.
+    """
     return dropout(dy, mask, p)

@@ -21,6 +21,8 @@ def fire(
         y = y + x                                  with the simple bypass
         y = y + conv1x1(x)                         with the complex bypass
 
+    Derived in tutorials/07_fire.ipynb.
+
     Parameters
     ----------
     x
@@ -63,7 +65,10 @@ def fire_backward(
     bypass: str = "none",
     training: bool = True,
 ) -> tuple[Array, dict[str, Array]]:
-    """Return dx (N, C, H, W), and the gradients under the names of the parameters."""
+    """Return dx (N, C, H, W), and the gradients under the names of the parameters.
+
+    Derived in tutorials/07_fire.ipynb.
+    """
     gradients: dict[str, Array] = {}
     # Copies, so that the forward steps done again do not update the running statistics again.
     parameters = {name: array.copy() for name, array in parameters.items()}

@@ -20,6 +20,8 @@ def im2col(
     where x has been padded with zeros, and a bracket stands for the position of its indices in
     row-major order.
 
+    Derived in tutorials/02_convolution_as_a_matrix_product.ipynb.
+
     Source: Chellapilla, Puri & Simard (2006).
     """
     N, C, H, W = x.shape
@@ -46,6 +48,8 @@ def col2im(
 
     This is the backward of `im2col` (its transpose), not its inverse: a pixel that lies in several
     windows receives the sum of all its copies.
+
+    Derived in tutorials/02_convolution_as_a_matrix_product.ipynb.
     """
     N, C, H, W = x_shape
     kh, kw = pair("kernel_size", kernel_size, 1)

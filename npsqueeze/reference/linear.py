@@ -10,6 +10,8 @@ def linear(x: Array, w: Array, b: Array | None = None) -> Array:
 
         y[n, m] = b[m] + Σ_d w[m, d] x[n, d]
 
+    Derived in tutorials/05_linear_and_cross_entropy.ipynb.
+
     Raises
     ------
     ValueError
@@ -29,7 +31,10 @@ def linear(x: Array, w: Array, b: Array | None = None) -> Array:
 
 
 def linear_backward(dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
-    """Return dx (N, D), dw (M, D) and db (M,)."""
+    """Return dx (N, D), dw (M, D) and db (M,).
+
+    Derived in tutorials/05_linear_and_cross_entropy.ipynb.
+    """
     check_shape("dy", dy, (x.shape[0], w.shape[0]))
     dx, dw, db = np.zeros(x.shape), np.zeros(w.shape), np.zeros(w.shape[0])
     for n, m in np.ndindex(dy.shape):

@@ -15,6 +15,8 @@ def softmax_cross_entropy(logits: Array, labels: Array, label_smoothing: float =
     where z are the logits and t is the target: 1 at the label and 0 elsewhere, or, smoothed,
     (1 - label_smoothing) times that plus label_smoothing / classes everywhere.
 
+    Derived in tutorials/05_linear_and_cross_entropy.ipynb.
+
     Source: Szegedy et al., Rethinking the Inception architecture for computer vision (2016),
     section 7, for the smoothing.
 
@@ -36,7 +38,10 @@ def softmax_cross_entropy(logits: Array, labels: Array, label_smoothing: float =
 def softmax_cross_entropy_backward(
     dloss: float, logits: Array, labels: Array, label_smoothing: float = 0.0
 ) -> Array:
-    """Return dlogits (N, classes): dloss (softmax(z) - t) / N, since Σ_k t[n, k] = 1."""
+    """Return dlogits (N, classes): dloss (softmax(z) - t) / N, since Σ_k t[n, k] = 1.
+
+    Derived in tutorials/05_linear_and_cross_entropy.ipynb.
+    """
     targets = _targets(logits, labels, label_smoothing)
     dlogits = np.zeros_like(logits)
     for n, z in enumerate(logits.tolist()):

@@ -20,6 +20,8 @@ def max_pool2d(
     The padding counts as -inf. A window with a NaN has the maximum NaN. Without a stride, the
     windows stand side by side (stride = kernel_size).
 
+    Derived in tutorials/04_pooling.ipynb.
+
     Raises
     ------
     ValueError
@@ -43,6 +45,8 @@ def max_pool2d_backward(
     """Return dx (N, C, H, W): each dy goes to the first maximum of its window.
 
     A pixel that is the maximum of several windows receives the sum.
+
+    Derived in tutorials/04_pooling.ipynb.
     """
     rows, columns = _windows(x, kernel_size, stride, padding, ceil_mode)
     check_shape("dy", dy, (*x.shape[:2], len(rows), len(columns)))
@@ -65,6 +69,8 @@ def avg_pool2d(
 
     The padding counts as zeros (`count_include_pad`) or not at all. What a window covers beyond
     the padding, in ceil mode, never counts.
+
+    Derived in tutorials/04_pooling.ipynb.
 
     Raises
     ------
@@ -90,7 +96,10 @@ def avg_pool2d_backward(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Array:
-    """Return dx (N, C, H, W): each dy is shared equally among the pixels of its window."""
+    """Return dx (N, C, H, W): each dy is shared equally among the pixels of its window.
+
+    Derived in tutorials/04_pooling.ipynb.
+    """
     rows, columns = _windows(x, kernel_size, stride, padding, ceil_mode)
     check_shape("dy", dy, (*x.shape[:2], len(rows), len(columns)))
     dx = np.zeros(x.shape)
@@ -106,6 +115,8 @@ def avg_pool2d_backward(
 def global_avg_pool2d(x: Array) -> Array:
     """Return y (N, C): the mean of each channel of x (N, C, H, W).
 
+    Derived in tutorials/04_pooling.ipynb.
+
     Source: Lin, Chen & Yan, Network in network (2014), section 3.2.
     """
     N, C, H, W = x.shape
@@ -116,7 +127,10 @@ def global_avg_pool2d(x: Array) -> Array:
 
 
 def global_avg_pool2d_backward(dy: Array, x: Array) -> Array:
-    """Return dx (N, C, H, W): each dy (N, C) is shared equally among the pixels of its channel."""
+    """Return dx (N, C, H, W): each dy (N, C) is shared equally among the pixels of its channel.
+
+    Derived in tutorials/04_pooling.ipynb.
+    """
     N, C, H, W = x.shape
     check_shape("dy", dy, (N, C))
     dx = np.zeros_like(x)

@@ -16,6 +16,8 @@ def output_size(
     rounded down, or up in ceil mode; there, a last window that would start beyond the input and
     its left padding is left out. This is PyTorch's rule.
 
+    Derived in tutorials/01_arrays_and_convolution.ipynb.
+
     Raises
     ------
     ValueError

@@ -17,7 +17,8 @@ main = runpy.run_path(str(ROOT / ".ci" / "check_site.py"))["main"]
 
 def documented(page: str) -> list[str]:
     text = (PAGES / page).read_text(encoding="utf-8")
-    return re.findall(r"^\.\. auto(?:function|class|exception):: (\w+)$", text, re.MULTILINE)
+    directive = r"^\.\. auto(?:function|class|exception|data):: (?:[\w.]+\.)?(\w+)$"
+    return re.findall(directive, text, re.MULTILINE)
 
 
 def test_every_public_module_has_a_page_and_every_page_is_in_the_contents() -> None:

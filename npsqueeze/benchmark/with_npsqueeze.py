@@ -47,12 +47,12 @@ def _convolution(work: Convolution) -> Callable[[], object]:
     plan.x.write(plan.x.data, x)
     for each in plan.steps:
         each.forward(len(x), work.training)
-    step = plan.steps[-1]
     if not work.training:
-        return lambda: step.forward(len(x), False)
-    step.y.write(step.y.grad, dy)
+        return lambda: plan.steps[-1].forward(len(x), False)
+    plan.logits.write(plan.logits.grad, dy)
 
     def forward_and_backward() -> None:
+        step = plan.steps[-1]  # whose memory lives as long as the plan
         step.forward(len(x), True)
         step.backward(len(x))
 

@@ -449,7 +449,10 @@ def test_a_right_function_passes_in_any_style(name: str, function: Function) -> 
     assert "right, in all" in verdict.message
 
 
-@pytest.mark.parametrize("name", EXERCISES)
+METHODS = {"sgd_momentum_step", "adam_step"}  # the right answers are what these give, in any case
+
+
+@pytest.mark.parametrize("name", sorted(EXERCISES.keys() - METHODS))
 def test_the_library_s_own_solution_passes(name: str) -> None:
     exercise = EXERCISES[name]
 

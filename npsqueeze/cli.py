@@ -197,7 +197,7 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
     add("batch_size", int, "pictures a step")
     recipe.add_argument("--optimizer", choices=("sgd", "adamw"), help="(default: sgd)")
     recipe.add_argument(
-        "--lr", type=float, help="highest learning rate (default: 0.1, of AdamW 0.002)"
+        "--lr", type=float, help="highest learning rate (default: 0.05, of AdamW 0.002)"
     )
     add("momentum", float, "of SGD")
     recipe.add_argument(

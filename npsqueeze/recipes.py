@@ -46,6 +46,7 @@ RECIPES = {
         NETWORK,
         {
             "epochs": 80,
+            "lr": 0.1,
             "label_smoothing": 0.1,
             "cutout": 8,
             "ema": 0.998,

@@ -20,7 +20,7 @@ from npsqueeze.models import SqueezeNet
 from npsqueeze.optim import SGD, AdamW, Optimizer
 from npsqueeze.schedules import learning_rate
 
-DEFAULT_LR = {"sgd": 0.1, "adamw": 0.002}
+DEFAULT_LR = {"sgd": 0.05, "adamw": 0.002}
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Settings:
     epochs: int = 15
     batch_size: int = 64
     optimizer: str = "sgd"
-    lr: float | None = None  # 0.1 for SGD, 0.002 for AdamW
+    lr: float | None = None  # 0.05 for SGD, 0.002 for AdamW
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 5e-4

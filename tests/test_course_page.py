@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from npsqueeze import functional
-from tests.test_tutorials import COMING, FOLDER, NOTEBOOKS, UNTAUGHT, cells
+from tests.test_tutorials import FOLDER, NOTEBOOKS, cells
 
 MATHEMATICS = (
     "averaging", "explaining", "functional", "gradient_check", "init", "metaparameters", "optim",
@@ -56,7 +56,6 @@ FORMULAS = {
     for module in MATHEMATICS
     for name, value in public(module).items()
     if states_a_formula(inspect.getdoc(value) or "")
-    and not (module == "functional" and operation(name) in UNTAUGHT)
 }
 
 
@@ -75,13 +74,13 @@ def test_the_formulas_are_found() -> None:
 def test_a_docstring_that_states_a_formula_names_its_notebook(name: str) -> None:
     named = named_notebooks(FORMULAS[name])
     assert len(named) == 1
-    assert named[0] in COMING.union(NOTEBOOKS)
+    assert named[0] in NOTEBOOKS
 
 
 @pytest.mark.parametrize("name", public("reference"))
 def test_a_twin_of_loops_names_the_notebook_of_its_pair(name: str) -> None:
     pairs = {operation(each): getattr(functional, each).__doc__ for each in functional.__all__}
-    if operation(name) in pairs.keys() - UNTAUGHT:
+    if operation(name) in pairs:
         twin = public("reference")[name]
         assert named_notebooks(twin.__doc__) == named_notebooks(pairs[operation(name)])
 
@@ -121,7 +120,7 @@ def test_a_row_leads_to_its_functions_and_to_one_notebook(row: str) -> None:
     links = re.findall(r"\]\(([^)]+)\)", row)
     notebooks = [link for link in links if link.endswith(".ipynb")]
     assert len(notebooks) == 1
-    assert notebooks[0] in COMING.union(NOTEBOOKS)
+    assert notebooks[0] in NOTEBOOKS
     assert sources(row)
     assert len(sources(row)) + 1 == len(links)
     for name, file in sources(row):

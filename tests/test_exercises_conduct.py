@@ -16,7 +16,7 @@ from tests.exercise_checks import Function, message_about, verdict_on
 def changed(value: Any) -> bool:
     """Change the value in place, deep inside if need be, and tell whether that was possible."""
     if isinstance(value, np.ndarray) and value.size and value.flags.writeable:
-        value += 1
+        value += value.dtype.type(1)
         return True
     if isinstance(value, dict):
         if any(changed(each) for each in value.values()):

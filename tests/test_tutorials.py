@@ -16,13 +16,7 @@ from npsqueeze.exercises import EXERCISES
 FOLDER = Path(__file__).parent.parent / "tutorials"
 NOTEBOOKS = sorted(path.name for path in FOLDER.glob("[0-9]*.ipynb"))
 CAPTION = re.compile(r"\*Figure (\d+)\.(\d+)\. \S.+[.?!)]\*", re.DOTALL)
-UNTAUGHT = {"dropout"}  # so far
-COMING = {"11_training_on_cifar10.ipynb"}
-TAUGHT = [
-    name
-    for name in functional.__all__
-    if re.sub("_(forward|backward)$", "", name) not in UNTAUGHT | {"pool_windows"}
-]
+TAUGHT = [name for name in functional.__all__ if name != "pool_windows"]
 HOMES = dict.fromkeys(TAUGHT, functional) | dict.fromkeys(explaining.__all__, explaining)
 """The module of every function that a notebook holds its derivation against."""
 
@@ -48,8 +42,7 @@ def derived(cell: dict[str, Any]) -> list[str]:
 
 
 def test_there_are_thirteen_notebooks_in_their_order() -> None:
-    names = sorted(COMING.union(NOTEBOOKS))
-    assert [name[:2] for name in names] == [f"{number:02}" for number in range(13)]
+    assert [name[:2] for name in NOTEBOOKS] == [f"{number:02}" for number in range(13)]
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
@@ -61,7 +54,7 @@ def test_a_notebook_has_the_frame(notebook: str) -> None:
     assert "\n## Exercises" in text
     assert "\n## Further reading" in text
     for link in re.findall(r"\]\(([\w.]+\.ipynb)\)", text):
-        assert link in COMING or (FOLDER / link).is_file(), link
+        assert (FOLDER / link).is_file(), link
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)

@@ -70,6 +70,8 @@ def augment(images: Array, key: tuple[int, ...]) -> Array:
     Each picture is padded by four pixels on every side, a window of its old size is cut out
     at random, and the window is mirrored with probability 1/2 (He et al. 2016, section 4.2).
 
+    Derived in tutorials/11_training_on_cifar10.ipynb.
+
     Parameters
     ----------
     images : ndarray of uint8, shape (N, C, H, W)
@@ -116,11 +118,31 @@ def cut_out(x: Array, size: int, key: tuple[int, ...]) -> Array:
     """
     n, _, height, width = x.shape
     rng = generator(key)
-    top = rng.integers(0, height, size=(n, 1)) - size // 2
-    left = rng.integers(0, width, size=(n, 1)) - size // 2
-    rows, columns = np.arange(height), np.arange(width)
-    hidden_rows = (top <= rows) & (rows < top + size)
-    hidden_columns = (left <= columns) & (columns < left + size)
+    rows = rng.integers(0, height, size=(n,))
+    columns = rng.integers(0, width, size=(n,))
+    return hide_squares(x, size, rows, columns)
+
+
+def hide_squares(x: Array, size: int, rows: Array, columns: Array) -> Array:
+    """Set a square of each picture to zero; what hangs over the edge is cut off.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, C, H, W)
+    size : int
+        Height and width of the square.
+    rows, columns : ndarray of int, shape (N,)
+        Its middle: it begins ``size // 2`` above and to the left of it.
+
+    Returns
+    -------
+    ndarray, shape (N, C, H, W)
+    """
+    height, width = x.shape[2:]
+    below = np.arange(height) - (rows - size // 2)[:, None]  # of the square's first row
+    right = np.arange(width) - (columns - size // 2)[:, None]
+    hidden_rows = (below >= 0) & (below < size)
+    hidden_columns = (right >= 0) & (right < size)
     hidden = hidden_rows[:, None, :, None] & hidden_columns[:, None, None, :]
     return np.where(hidden, x.dtype.type(0), x)
 

@@ -115,8 +115,8 @@ def _mistake(passage: Passage, report: InputReport) -> Finding:
 def check_roads(patient: Patient, batch: Batch) -> list[Finding]:
     """Compare the gradients of the compiled plan with those of the layers.
 
-    They differ where a class derived from a layer computes something else than its parent: the plan
-    takes it for the parent.
+    They differ where a layer was given a method that computes something else than its class: the
+    plan knows it by the class.
     """
     check = "engine"
     if patient.settings.engine == "layers":
@@ -136,7 +136,7 @@ def check_roads(patient: Patient, batch: Batch) -> list[Finding]:
     ]
     if apart:
         text = f"the compiled plan and the layers have different gradients: {first_names(apart)}"
-        cure = "--engine layers, or derive own layers from nps.layers.Module, not from a layer"
+        cure = "--engine layers, or make a class of your own instead of changing a layer's method"
         return [Finding(WRONG, check, text, cure)]
     return [Finding(OK, check, "the compiled plan has the gradients of the layers")]
 

@@ -15,12 +15,14 @@ from npsqueeze.exercises import (
     activation,
     adam,
     architecture,
+    augmentation,
     average_pooling,
     batch_normalisation,
     blocked_matmul,
     columns,
     convolution,
     convolution_backward,
+    dropout,
     fire,
     gradients,
     linear,
@@ -40,6 +42,7 @@ _TOPICS = (
     linear, softmax, loss, gradients, fire, architecture,
     blocked_matmul,
     momentum, adam, batch_normalisation,
+    dropout, augmentation,
     looking,
 )  # fmt: skip
 EXERCISES = {each.name: each for topic in _TOPICS for each in topic.EXERCISES}

@@ -16,6 +16,8 @@ def dropout_forward(
     So the mean stays what it was, and inference (``training=False``) has nothing to do: y = x·1.
     An element is kept if 16 random bits, read as a number below 65,536, are not below p·65,536.
 
+    Derived in tutorials/11_training_on_cifar10.ipynb.
+
     Parameters
     ----------
     x : any shape of one to four dimensions
@@ -58,6 +60,9 @@ def kept(shape: tuple[int, ...], p: float, key: tuple[int, ...]) -> Array:
 
 
 def dropout_backward(dy: Array, cache: Array) -> Array:
-    """Return dx = dy·factor: what was not passed on receives nothing."""
+    """Return dx = dy·factor: what was not passed on receives nothing.
+
+    Derived in tutorials/11_training_on_cifar10.ipynb.
+    """
     # forward: y = x * factor
     return as_gradient(dy, cache.shape, cache.dtype) * cache

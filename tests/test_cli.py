@@ -533,9 +533,9 @@ def test_an_exploded_run_says_how_to_go_on(capsys, tmp_path, data, monkeypatch):
     assert "features.0.weight are not finite; the run is saved as of step 5" in captured.err
     hint = captured.out.splitlines()[-1]
     assert hint.startswith(f"to go on: npsqueeze train --run {tmp_path / 'run'} --resume --data ")
-    assert hint.endswith(" --lr 0.01")
+    assert hint.endswith(" --lr 0.005")
     lines = succeed(capsys, *hint.split()[4:])
-    assert f"{tmp_path / 'run'}: goes on with lr 0.01, which was 0.1" in lines
+    assert f"{tmp_path / 'run'}: goes on with lr 0.005, which was 0.05" in lines
     assert re.fullmatch(LAST_LINE, lines[-1])
 
 

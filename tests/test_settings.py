@@ -17,7 +17,7 @@ def test_settings_are_plain_numbers():
     assert json.loads(json.dumps(asdict(settings))) == asdict(settings)
     assert (settings.epochs, settings.lr) == (3, 0.5)
     assert settings.mean == [0.1, 0.2, 0.3]
-    assert (Settings().lr, Settings(optimizer="adamw").lr) == (0.1, 0.002)
+    assert (Settings().lr, Settings(optimizer="adamw").lr) == (0.05, 0.002)
 
 
 def test_optimizers_are_built_as_set():

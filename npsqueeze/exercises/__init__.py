@@ -40,10 +40,7 @@ from npsqueeze.exercises.exercise import Exercise
 _TOPICS = (
     pictures, convolution, columns, convolution_backward, activation, max_pooling, average_pooling,
     linear, softmax, loss, gradients, fire, architecture,
-    blocked_matmul,
-    momentum, adam, batch_normalisation,
-    dropout, augmentation,
-    looking,
+    blocked_matmul, momentum, adam, batch_normalisation, dropout, augmentation, looking,
 )  # fmt: skip
 EXERCISES = {each.name: each for topic in _TOPICS for each in topic.EXERCISES}
 """All exercises by name, in the order of the course."""

@@ -34,7 +34,7 @@ def evidence(f: Array, w: Array, b: Array, labels: Array) -> Array:
     -------
     array, shape (N, h, w)
     """
-    maps: Array = np.einsum("nk,nkhw->nhw", w[labels], f) + b[labels, None, None]
+    maps: Array = (w[labels, :, None, None] * f).sum(axis=1) + b[labels, None, None]
     return maps
 
 

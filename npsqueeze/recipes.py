@@ -42,7 +42,7 @@ class Recipe:
 RECIPES = {
     "quick": Recipe("a good network in two minutes", NETWORK, {}),
     "subset": Recipe(
-        "the best from the embedded 5,000 pictures in ten minutes",
+        "the best from the embedded 5,000 pictures in about ten minutes",
         NETWORK,
         {
             "epochs": 80,

@@ -59,9 +59,7 @@ def train(
         network, settings = read_run(Path(run))
     else:
         network, settings, data = _follow(recipe, data, options)
-    said, said_of_network = _settings_and_network(options)
-    settings, network = settings | said, network | said_of_network
-
+    network, settings = _with_flags(network, settings, options)
     seed = settings.get("seed", Settings.seed)
     train_set, test_set = _load_data(data, subset, seed)
     network |= {"num_classes": len(train_set.classes), "seed": seed}
@@ -101,8 +99,7 @@ def doctor(
 ) -> int:
     """Examine what `train` would train, and how; print a line a check; return 1 if one is wrong."""
     network, settings, data = _follow(recipe, data, options)
-    said, said_of_network = _settings_and_network(options)
-    settings, network = settings | said, network | said_of_network
+    network, settings = _with_flags(network, settings, options)
     seed = settings.get("seed", Settings.seed)
     train_set, test_set = _load_data(data, subset, seed)
     net = squeezenet(**network | {"num_classes": len(train_set.classes), "seed": seed})
@@ -301,11 +298,14 @@ def _follow(
     return chosen.network, settings, data
 
 
-def _settings_and_network(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Sort the flags into the fields of `Settings` and the metaparameters of the network."""
+def _with_flags(
+    network: dict[str, Any], settings: dict[str, Any], options: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the metaparameters and the fields of `Settings`, as changed by the flags given."""
     names = {field.name for field in fields(Settings)}
-    settings = {name: value for name, value in options.items() if name in names}
-    return settings, {name: value for name, value in options.items() if name not in names}
+    said = {name: value for name, value in options.items() if name in names}
+    said_of_network = {name: value for name, value in options.items() if name not in names}
+    return network | said_of_network, settings | said
 
 
 def _load_data(

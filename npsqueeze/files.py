@@ -58,3 +58,10 @@ def remove_unfinished(folder: Path) -> None:
     """Remove what a killed process has left of its `atomic_write`s in a folder of one's own."""
     for unfinished in folder.glob(f".*.{'[0-9a-f]' * 8}.part"):
         unfinished.unlink(missing_ok=True)
+
+
+def in_checkout(name: str) -> Path | None:
+    """Return a file of the checkout around the current folder; None if there is no such file."""
+    here = Path.cwd()
+    files = (folder / name for folder in (here, *here.parents))
+    return next((file for file in files if file.is_file()), None)

@@ -1,8 +1,10 @@
 """Recipes: a network and how to train it, under a name.
 
-recipe = nps.RECIPES["subset"]
-model = nps.squeezenet(**recipe.network, num_classes=10, seed=0)
-nps.train(model, train_set, test_set, **recipe.settings)
+For example, on data that `nps.data.load_cifar10` has read::
+
+    recipe = nps.RECIPES["subset"]
+    model = nps.squeezenet(**recipe.network, num_classes=10, seed=0)
+    nps.train(model, train_set, test_set, **recipe.settings)
 """
 
 from dataclasses import dataclass

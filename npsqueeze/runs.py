@@ -16,12 +16,12 @@ from npsqueeze.arrays import Array
 from npsqueeze.checkpoint import load_checkpoint, save_checkpoint
 from npsqueeze.data import Dataset, normalize
 from npsqueeze.errors import CheckpointError
-from npsqueeze.files import remove_unfinished, write_whole
+from npsqueeze.files import in_checkout, remove_unfinished, write_whole
 from npsqueeze.locks import folder_lock
 from npsqueeze.models import SqueezeNet, squeezenet
 from npsqueeze.state_shapes import check_state
 
-TRAINED = Path("data") / "cifar-10-squeezenet.npz"
+TRAINED = "data/cifar-10-squeezenet.npz"
 """The network that comes with a checkout: recipe "full"."""
 
 
@@ -200,10 +200,8 @@ def find_weights(weights: str | None) -> Path:
     found = sorted(Path("runs").glob("*/last.npz"), key=lambda path: path.stat().st_mtime)
     if found:
         return found[-1]
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / TRAINED).is_file():
-            return folder / TRAINED
+    if trained := in_checkout(TRAINED):
+        return trained
     raise CheckpointError(
         "no trained network in runs/: run `npsqueeze train`, or name one with --weights FILE"
     )

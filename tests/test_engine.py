@@ -10,6 +10,7 @@ import pytest
 
 import npsqueeze as nps
 from npsqueeze import layers
+from npsqueeze.arrays import Array
 from npsqueeze.engine import Plan
 from npsqueeze.functional import softmax_cross_entropy_backward, softmax_cross_entropy_forward
 
@@ -157,6 +158,15 @@ def test_nan_comes_through(plan: Plan) -> None:
     assert np.isnan(logits[1]).all()
 
 
+def assert_agree(model: nps.layers.Module, plan: Plan, x: Array, dlogits: Array) -> None:
+    """See that a plan of the model's twin has its answers and gradients, in float64."""
+    np.testing.assert_allclose(plan.forward(x), model.forward(x), atol=1e-11)
+    model.backward(dlogits)
+    plan.backward(dlogits)
+    for a, b in zip(model.parameters(), plan.model.parameters(), strict=True):
+        np.testing.assert_allclose(b.grad, a.grad, atol=1e-11 * max(1, np.abs(a.grad).max()))
+
+
 def drawn(model: layers.Sequential) -> layers.Sequential:
     """Give the network random parameters, in float64."""
     model.astype(np.float64)
@@ -208,11 +218,7 @@ def test_windows_over_parts_that_do_not_fill_their_vectors() -> None:
     model, planned = network(), network()
     x, dlogits = batch(2, 7, np.float64)
     plan = nps.compile(planned, x.shape)
-    np.testing.assert_allclose(plan.forward(x), model.forward(x), atol=1e-11)
-    model.backward(dlogits)
-    plan.backward(dlogits)
-    for a, b in zip(model.parameters(), planned.parameters(), strict=True):
-        np.testing.assert_allclose(b.grad, a.grad, atol=1e-11 * max(1, np.abs(a.grad).max()))
+    assert_agree(model, plan, x, dlogits)
 
 
 class Doubling(layers.Conv2d):
@@ -242,11 +248,7 @@ def test_a_layer_of_ones_own_is_not_taken_for_the_one_that_it_is_made_from() -> 
     x, dlogits = batch(2, 9, np.float64)
     with pytest.warns(UserWarning, match="does not know doubled:"):
         plan = nps.compile(planned, x.shape)
-    np.testing.assert_allclose(plan.forward(x), model.forward(x), atol=1e-11)
-    model.backward(dlogits)
-    plan.backward(dlogits)
-    for a, b in zip(model.parameters(), planned.parameters(), strict=True):
-        np.testing.assert_allclose(b.grad, a.grad, atol=1e-11 * max(1, np.abs(a.grad).max()))
+    assert_agree(model, plan, x, dlogits)
 
 
 def test_a_bypass_between_channels_at_different_places_is_computed_as_without_it() -> None:

@@ -14,11 +14,12 @@ from npsqueeze.kernels.peak import FEW_CHAINS, MANY_CHAINS
 from npsqueeze.layers import Conv2d, Fire, Module
 from npsqueeze.models import SqueezeNet, squeezenet
 from npsqueeze.module import Shape
+from npsqueeze.recipes import NETWORK
 
 KINDS = ("peak", "gemm", "convolution", "step", "picture", "size")
 SINGLE = 4  # bytes of a float32
 PLAIN: dict[str, Any] = {}
-RECIPE: dict[str, Any] = {"batch_norm": True, "bypass": "simple", "dropout": 0.0}
+RECIPE = {name: value for name, value in NETWORK.items() if name != "version"}
 
 
 @dataclass(frozen=True)

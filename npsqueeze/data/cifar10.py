@@ -10,6 +10,7 @@ import numpy as np
 
 from npsqueeze.arrays import Array, check_shape
 from npsqueeze.errors import DataError
+from npsqueeze.files import in_checkout
 from npsqueeze.generators import SUBSET, generator
 
 CLASSES = (
@@ -156,11 +157,12 @@ def find_data(path: str | Path | None = None, whole: bool = False) -> Path:
     """
     if path is not None:
         return Path(path)
-    here = Path.cwd()
-    subsets = [parent / "data" / "cifar-10-subset" for parent in (here, *here.parents)]
-    for folder in [downloads_folder()] if whole else [*subsets, downloads_folder()]:
-        if (folder / TRAIN_FILES[0]).is_file():
-            return folder
+    subset = None if whole else in_checkout(f"data/cifar-10-subset/{TRAIN_FILES[0]}")
+    if subset is not None:
+        return subset.parent
+    folder = downloads_folder()
+    if (folder / TRAIN_FILES[0]).is_file():
+        return folder
     raise DataError(
         "no data found: run `npsqueeze data fetch` to download CIFAR-10, or name a folder that "
         "holds its .bin files"

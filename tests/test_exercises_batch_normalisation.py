@@ -251,24 +251,99 @@ def over(axes, dy, x, w, running_mean, running_var, training, eps):
     return s * dx_hat, (dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES)
 
 
-@planted("batch_norm2d_backward", "not for every pixel")
+@planted("batch_norm2d_backward", "the moments are taken per pixel")
 def batch_norm_moments_of_every_pixel(*arguments):
     return over((0,), *arguments)
 
 
-@planted("batch_norm2d_backward", "not for every image")
+@planted("batch_norm2d_backward", "the moments are taken per picture")
 def batch_norm_moments_of_every_image(*arguments):
     return over((2, 3), *arguments)
 
 
-@planted("batch_norm2d_backward", "not over the channels")
+@planted("batch_norm2d_backward", "the moments are taken over the channels of a picture")
 def batch_norm_moments_over_the_channels(*arguments):
     return over((1, 2, 3), *arguments)
 
 
-@planted("batch_norm2d_backward", "not over all numbers")
+@planted("batch_norm2d_backward", "the moments are taken over all channels at once")
 def batch_norm_moments_of_everything(*arguments):
     return over((0, 1, 2, 3), *arguments)
+
+
+def moments_over(mean_axes, var_axes, dy, x, w, running_mean, running_var, training, eps):
+    """Return the short form with moments over other axes; its own sums are right."""
+    mu, var = running_mean[:, None, None], running_var[:, None, None]
+    if training:
+        mu, var = x.mean(axis=mean_axes, keepdims=True), x.var(axis=var_axes, keepdims=True)
+    s = 1 / np.sqrt(var + eps)
+    x_hat = (x - mu) * s
+    dw, db = (dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES)
+    return closed_form(dy, x_hat, s, w, training, dw, db, x.size / len(w))
+
+
+@planted("batch_norm2d_backward", "the moments are taken per picture")
+def batch_norm_moments_alone_of_every_picture(*arguments):
+    return moments_over((2, 3), (2, 3), *arguments)
+
+
+@planted("batch_norm2d_backward", "the moments are taken per pixel")
+def batch_norm_moments_alone_of_every_pixel(*arguments):
+    return moments_over(0, 0, *arguments)
+
+
+@planted("batch_norm2d_backward", "the moments are taken over all channels at once")
+def batch_norm_moments_alone_of_everything(*arguments):
+    return moments_over(None, None, *arguments)
+
+
+@planted("batch_norm2d_backward", "one mean for all channels; each channel has its own")
+def batch_norm_one_mean(*arguments):
+    return moments_over(None, AXES, *arguments)
+
+
+@planted("batch_norm2d_backward", "one variance for all channels; each channel has its own")
+def batch_norm_one_variance(*arguments):
+    return moments_over(AXES, None, *arguments)
+
+
+def short_form(dy, x, w, running_mean, running_var, training, eps, mean_dy, mean_dy_x_hat):
+    """Return the short form with other means, functions of an array."""
+    s, x_hat = forward(x, running_mean, running_var, training, eps)
+    g = dy - mean_dy(dy) - x_hat * mean_dy_x_hat(dy * x_hat) if training else dy
+    return w[:, None, None] * s * g, (dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES)
+
+
+def of_a_channel(array):
+    return array.mean(axis=AXES, keepdims=True)
+
+
+@planted("batch_norm2d_backward", "one mean of dy for all channels", "right already: dw, db")
+def batch_norm_one_mean_of_dy(*arguments):
+    return short_form(*arguments, np.mean, of_a_channel)
+
+
+@planted("batch_norm2d_backward", "the means in dx are taken over all channels at once")
+def batch_norm_one_mean_of_dy_and_of_dy_x_hat(*arguments):
+    return short_form(*arguments, np.mean, np.mean)
+
+
+@planted("batch_norm2d_backward", "the means in dx are taken per picture", "right already: dw, db")
+def batch_norm_means_of_every_picture(*arguments):
+    def of_a_picture(array):
+        return array.mean(axis=(2, 3), keepdims=True)
+
+    return short_form(*arguments, of_a_picture, of_a_picture)
+
+
+@planted("batch_norm2d_backward", "the moments are taken over all channels at once")
+def batch_norm_all_means_of_everything(dy, x, w, running_mean, running_var, training, eps):
+    if not training:
+        return node_by_node(dy, x, w, running_mean, running_var, training, eps)
+    s = 1 / np.sqrt(x.var() + eps)
+    x_hat = (x - x.mean()) * s
+    g = dy - dy.mean() - x_hat * (dy * x_hat).mean()
+    return w[:, None, None] * s * g, (dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES)
 
 
 @planted("batch_norm2d_backward", "only the running one divides by m - 1")
@@ -295,9 +370,34 @@ def batch_norm_inference_always(dy, x, w, running_mean, running_var, training, e
     return node_by_node(dy, x, w, running_mean, running_var, False, eps)
 
 
-@planted("batch_norm2d_backward", "the moments of the batch are used in inference")
+@planted("batch_norm2d_backward", "in inference x̂ takes running_mean and running_var")
 def batch_norm_training_always(dy, x, w, running_mean, running_var, training, eps):
     return node_by_node(dy, x, w, running_mean, running_var, True, eps)
+
+
+@planted("batch_norm2d_backward", "in inference x̂ takes running_mean and running_var")
+def batch_norm_batch_moments_in_inference(dy, x, w, running_mean, running_var, training, eps):
+    s, x_hat = forward(x, running_mean, running_var, True, eps)
+    dw, db = (dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES)
+    return closed_form(dy, x_hat, s, w, training, dw, db, x.size / len(w))
+
+
+@planted("batch_norm2d_backward", "training and inference are exchanged", "right already: db")
+def batch_norm_modes_exchanged(dy, x, w, running_mean, running_var, training, eps):
+    return node_by_node(dy, x, w, running_mean, running_var, not training, eps)
+
+
+@planted("batch_norm2d_backward", "training and inference are exchanged", "right already: dw, db")
+def batch_norm_corrections_exchanged(dy, x, w, running_mean, running_var, training, eps):
+    s, x_hat = forward(x, running_mean, running_var, training, eps)
+    dw, db = (dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES)
+    return closed_form(dy, x_hat, s, w, not training, dw, db, x.size / len(w))
+
+
+@planted("batch_norm2d_backward", "running_var is used as it is", "right already: db")
+def batch_norm_running_var_unbiased_again(dy, x, w, running_mean, running_var, training, eps):
+    m = x.size / len(w)
+    return node_by_node(dy, x, w, running_mean, running_var * m / (m - 1), training, eps)
 
 
 @planted("batch_norm2d_backward", "in inference the moments are constants")
@@ -318,6 +418,65 @@ def batch_norm_dw_of_centred_x(dy, x, w, running_mean, running_var, training, ep
     dx, _, db = node_by_node(dy, x, w, running_mean, running_var, training, eps)
     mean = x.mean(axis=AXES, keepdims=True) if training else running_mean[:, None, None]
     return dx, (dy * (x - mean)).sum(axis=AXES), db
+
+
+def of_its_sums(sum_of, dy, x, w, running_mean, running_var, training, eps):
+    """Return the short form, built from sums that may be wrong: those of (dy, x, x̂, σ)."""
+    s, x_hat = forward(x, running_mean, running_var, training, eps)
+    dw, db = sum_of(dy, x, x_hat, 1 / s)
+    return closed_form(dy, x_hat, s, w, training, dw, db, x.size / len(w))
+
+
+@planted("batch_norm2d_backward", "dx: follows from your dw; mend dw", "dw: x - μ is not yet norm")
+def batch_norm_dx_of_the_centred_dw(*arguments):
+    def sums(dy, x, x_hat, std):
+        return (dy * (x_hat * std)).sum(axis=AXES), dy.sum(axis=AXES)
+
+    return of_its_sums(sums, *arguments)
+
+
+@planted(
+    "batch_norm2d_backward", "dx: follows from your dw; mend dw", "dw: x stands where x̂ stands"
+)
+def batch_norm_dx_of_the_dw_of_x(*arguments):
+    def sums(dy, x, x_hat, std):
+        return (dy * x).sum(axis=AXES), dy.sum(axis=AXES)
+
+    return of_its_sums(sums, *arguments)
+
+
+@planted("batch_norm2d_backward", "dx: follows from your dw; mend dw", "dw: the sign is wrong")
+def batch_norm_dx_of_a_negative_dw(*arguments):
+    def sums(dy, x, x_hat, std):
+        return -(dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES)
+
+    return of_its_sums(sums, *arguments)
+
+
+@planted("batch_norm2d_backward", "dx: follows from your db; mend db first", "right already: dw")
+def batch_norm_dx_of_a_strange_db(*arguments):
+    def sums(dy, x, x_hat, std):
+        return (dy * x_hat).sum(axis=AXES), np.abs(dy).sum(axis=AXES)
+
+    return of_its_sums(sums, *arguments)
+
+
+@planted(
+    "batch_norm2d_backward", "follows from your dw and db; mend them", "a mean over the channel"
+)
+def batch_norm_dx_of_means(*arguments):
+    def sums(dy, x, x_hat, std):
+        return (dy * x_hat).mean(axis=AXES), dy.mean(axis=AXES)
+
+    return of_its_sums(sums, *arguments)
+
+
+@planted("batch_norm2d_backward", "dx and dw: the factor 1/√(σ² + eps) is missing in x̂")
+def batch_norm_x_hat_is_centred_x(dy, x, w, running_mean, running_var, training, eps):
+    s, x_hat = forward(x, running_mean, running_var, training, eps)
+    x_hat = x_hat / s
+    dw, db = (dy * x_hat).sum(axis=AXES), dy.sum(axis=AXES)
+    return closed_form(dy, x_hat, s, w, training, dw, db, x.size / len(w))
 
 
 @planted("batch_norm2d_backward", "dw: that is db")

@@ -135,6 +135,20 @@ def momentum_nesterov_twice(w, dw, v, lr, momentum, nesterov, weight_decay):
     return (w - lr * (v + momentum * v), v) if nesterov else (w - lr * v, v)
 
 
+@planted("sgd_momentum_step", "adds v once too often", "right already: v")
+def momentum_nesterov_on_top(w, dw, v, lr, momentum, nesterov, weight_decay):
+    g = dw + weight_decay * w
+    v = momentum * v + g
+    return w - lr * (nesterov * (g + momentum * v) + v), v
+
+
+@planted("sgd_momentum_step", "the look-ahead uses dw", "right already: v")
+def momentum_nesterov_of_the_raw_gradient(w, dw, v, lr, momentum, nesterov, weight_decay):
+    v = momentum * v + (dw + weight_decay * w)
+    step = dw + momentum * v if nesterov else v
+    return w - lr * step, v
+
+
 @planted("sgd_momentum_step", "along the old velocity")
 def momentum_step_before_the_velocity(w, dw, v, lr, momentum, nesterov, weight_decay):
     g = dw + weight_decay * w

@@ -56,17 +56,21 @@ def _gradients(
     moments: tuple[Array, Array] | None = None,
     axes: tuple[int, ...] = CHANNEL,
     training: bool | None = None,
+    w_last: bool = False,
 ) -> Results:
-    """Return dx and dw of a normalisation that may have another σ, or other moments."""
+    """Return dx and dw of a normalisation that may have another σ, or other moments.
+
+    w comes before the corrections or after them, which is one only if a channel is corrected by
+    itself.
+    """
     mean, var = _moments(a, axes) if moments is None else moments
     s = inverse_std(var, a["eps"])
     x_hat = (a["x"] - mean) * s
-    dy_w = a["dy"] * _column(a["w"])
+    w = _column(a["w"])
+    dx = a["dy"] if w_last else w * a["dy"]
     if a["training"] if training is None else training:
-        dy_w = (
-            dy_w - dy_w.mean(axes, keepdims=True) - x_hat * (dy_w * x_hat).mean(axes, keepdims=True)
-        )
-    return {"dx": s * dy_w, "dw": (a["dy"] * x_hat).sum(CHANNEL)}
+        dx = dx - dx.mean(axes, keepdims=True) - x_hat * (dx * x_hat).mean(axes, keepdims=True)
+    return {"dx": s * (w * dx if w_last else dx), "dw": (a["dy"] * x_hat).sum(CHANNEL)}
 
 
 def _another(meaning: str, **changes: Any) -> Mistake:
@@ -134,6 +138,36 @@ def _other_slope(power: float) -> Callable[[Arguments, Results], dict[str, Array
     return wrong
 
 
+def _dx_of(names: tuple[str, ...], told: str) -> Mistake:
+    """Return the consequence of wrong sums: dx by the short form, with the sums that came."""
+
+    def wrong(a: Arguments, came: Results) -> Results:
+        mean, var = _moments(a)
+        s = 1 / np.sqrt(var + a["eps"])
+        x_hat, dy, m = (a["x"] - mean) * s, a["dy"], a["dy"].size / len(a["w"])
+        sums = {"dw": (dy * x_hat).sum(CHANNEL), "db": dy.sum(CHANNEL)}
+        sums |= {name: came[name] for name in names}
+        if a["training"]:
+            dy = dy - (_column(sums["db"]) + x_hat * _column(sums["dw"])) / m
+        return {"dx": _column(a["w"]) * s * dy}
+
+    return Mistake(f"follows from your {told} first", wrong)
+
+
+def _exchanged(a: Arguments) -> Arguments:
+    return a | {"training": not a["training"]}
+
+
+def _centred_sum(a: Arguments) -> Array:
+    return np.asarray((a["dy"] * (a["x"] - _moments(a)[0])).sum(CHANNEL))
+
+
+def _unbiased_again(a: Arguments) -> tuple[Array, Array]:
+    mean, var = _moments(a)
+    m = a["x"].size / len(a["w"])
+    return mean, var if a["training"] else var * m / (m - 1)
+
+
 def _biased_twice(a: Arguments) -> tuple[Array, Array]:
     mean, var = _moments(a)
     m = a["x"].size / len(a["w"])
@@ -153,6 +187,19 @@ def _forward(a: Arguments, x: Array, w: Array, b: Array) -> tuple[Array, Any]:
 
 
 SLOPE = "the slope of the root: that of (σ² + eps)^(-1/2) is -½·(σ² + eps)^(-3/2)"
+
+ALL = (0, 1, 2, 3)
+WRONG_AXES = (
+    ((0,), "per pixel"),
+    ((2, 3), "per picture"),
+    ((1, 2, 3), "over the channels of a picture"),
+    (ALL, "over all channels at once"),
+    ((1,), "over the channels of a pixel"),
+)
+MOMENTS, MEANS = (
+    f"the {what} are taken {{}}; they go over axis (0, 2, 3), all numbers of one channel"
+    for what in ("moments", "means in dx")
+)
 
 batch_norm2d_backward = Exercise(
     name="batch_norm2d_backward",
@@ -174,6 +221,11 @@ batch_norm2d_backward = Exercise(
     },
     cache=lambda a: _forward(a, a["x"], a["w"], np.zeros(len(a["w"])))[1],
     function=_loss,
+    consequences=(
+        _dx_of(("dw",), "dw; mend dw"),
+        _dx_of(("db",), "db; mend db"),
+        _dx_of(("dw", "db"), "dw and db; mend them"),
+    ),
     mistakes=(
         _dx(
             "neither μ nor σ² is a constant in training, for both depend on x: the gradient goes "
@@ -225,6 +277,10 @@ batch_norm2d_backward = Exercise(
             "square?",
             lambda dy, x_hat, mean_dy, mean_dy_x_hat, m: dy - mean_dy - x_hat * mean_dy_x_hat / 2,
         ),
+        Mistake(
+            "the factor 1/√(σ² + eps) is missing in x̂, which is (x - μ)/√(σ² + eps)",
+            lambda a, right: {**_other_slope(0.5)(a, right), "dw": _centred_sum(a)},
+        ),
         *(Mistake(SLOPE, _other_slope(power)) for power in (0.5, 1.0, 2.0)),
         _dx(
             "x̂ is made a unit vector by its own length; with eps its length is not √m: the share "
@@ -265,18 +321,31 @@ batch_norm2d_backward = Exercise(
             inverse_std=lambda a: lambda var, eps: 1 / np.sqrt(var),
         ),
         *(
+            _another(MOMENTS.format(told), moments=lambda a, axes=axes: _moments(a, axes))
+            for axes, told in WRONG_AXES
+        ),
+        *(
             _another(
-                "the moments are taken over the wrong axes: a channel has one mean and one "
-                f"variance, over the batch and all pixels, axis=(0, 2, 3), not {told}",
+                meaning.format(told),
+                moments=lambda a, axes=moments or axes: _moments(a, axes),
                 axes=lambda a, axes=axes: axes,
+                w_last=lambda a, w_last=w_last: w_last,
             )
-            for axes, told in (
-                ((0,), "for every pixel"),
-                ((2, 3), "for every image"),
-                ((1, 2, 3), "over the channels"),
-                ((0, 1, 2, 3), "over all numbers"),
-                ((1,), "over the channels"),
-            )
+            for axes, told in WRONG_AXES
+            for meaning, moments in ((MOMENTS, None), (MEANS, CHANNEL))
+            for w_last in (False, True)
+        ),
+        _another(
+            "one mean for all channels; each channel has its own",
+            moments=lambda a: (_moments(a, ALL)[0], _moments(a)[1]),
+        ),
+        _another(
+            "one variance for all channels; each channel has its own",
+            moments=lambda a: (_moments(a)[0], _moments(a, ALL)[1]),
+        ),
+        _dx(
+            "one mean of dy for all channels; each channel has its own",
+            lambda dy, x_hat, mean_dy, mean_dy_x_hat, m: dy - dy.mean() - x_hat * mean_dy_x_hat,
         ),
         _another(
             "the variance that normalises divides by m; only the running one divides by m - 1",
@@ -291,10 +360,28 @@ batch_norm2d_backward = Exercise(
             moments=lambda a: (_column(a["running_mean"]), _column(a["running_var"])),
             training=lambda a: False,
         ),
+        *(
+            _another(
+                "in inference x̂ takes running_mean and running_var, not the moments of the batch",
+                moments=lambda a: _moments(a | {"training": True}),
+                training=lambda a, always=always: always or a["training"],
+            )
+            for always in (False, True)
+        ),
+        *(
+            _another("training and inference are exchanged", **changes)
+            for changes in (
+                {"moments": lambda a: _moments(_exchanged(a))},
+                {"training": lambda a: not a["training"]},
+                {
+                    "moments": lambda a: _moments(_exchanged(a)),
+                    "training": lambda a: not a["training"],
+                },
+            )
+        ),
         _another(
-            "the moments of the batch are used in inference; there it is the running ones",
-            moments=lambda a: _moments(a | {"training": True}),
-            training=lambda a: True,
+            "in inference running_var is used as it is: it has its m/(m - 1) already",
+            moments=_unbiased_again,
         ),
         _another(
             "in inference the moments are constants: nothing goes back through them, dx is "
@@ -307,7 +394,7 @@ batch_norm2d_backward = Exercise(
         ),
         _parameter(
             "dw", "x - μ is not yet normalised: dw is Σ dy·x̂, divided by √(σ² + eps)",
-            lambda a: (a["dy"] * (a["x"] - _moments(a)[0])).sum(CHANNEL),
+            _centred_sum,
         ),
         _parameter("dw", "that is db: dw is Σ dy·x̂", lambda a: a["dy"].sum(CHANNEL)),
         _parameter(
@@ -342,7 +429,7 @@ batch_norm2d_backward = Exercise(
         "y = w·x̂ + b: db = Σ dy, dw = Σ dy·x̂, over the numbers of a channel. w has the shape "
         "(C,): w[:, None, None] broadcasts over (N, C, H, W).",
         "In inference dx = w·s·dy. In training take from dy its mean over the channel, and "
-        "x̂·mean(dy·x̂).",
+        "x̂·mean(dy·x̂), then multiply by w·s, as in inference.",
     ),
 )  # fmt: skip
 

@@ -87,8 +87,11 @@ def known_mistakes(exercise: Exercise, trials: Sequence[Trial]) -> tuple[list[st
     judged = [trial for trial in trials if trial.came is not None]
     unexplained = wrong_results(exercise, judged)
     sentences = []
-    for mistake in exercise.mistakes:
-        explained = _explained(exercise, mistake.wrong, judged)
+    for mistake, of_came in (
+        *((each, True) for each in exercise.consequences),
+        *((each, False) for each in exercise.mistakes),
+    ):
+        explained = _explained(exercise, mistake.wrong, judged, of_came)
         names = [name for name in unexplained if name in explained]
         if names:
             sentences.append(f"{_list(names)}: {mistake.meaning}")
@@ -119,13 +122,18 @@ def _explained(
     exercise: Exercise,
     wrong: Callable[[Arguments, Results], Mapping[str, Any]],
     trials: Sequence[Trial],
+    of_came: bool = False,
 ) -> set[str]:
-    """Return the results that this mistake explains: those that it foretells in every trial."""
+    """Return the results that this mistake explains: those that it foretells in every trial.
+
+    It foretells them from the right results, or from those that came.
+    """
     differs: set[str] = set()
     for trial in trials:
+        came = trial.came or {}
         try:
             with np.errstate(all="ignore"):
-                results = wrong(trial.arguments, trial.right)
+                results = wrong(trial.arguments, came if of_came else trial.right)
             foretold = {
                 name: number_array(name, value)
                 for name, value in results.items()
@@ -134,7 +142,7 @@ def _explained(
         except Exception:  # the mistake cannot be made with these arguments
             continue
         for name, value in foretold.items():
-            if not agree(trial.came[name], value, exercise.tolerance):  # type: ignore[index]
+            if not agree(came[name], value, exercise.tolerance):
                 return set()
             if not agree(value, trial.right[name], exercise.tolerance):
                 differs.add(name)

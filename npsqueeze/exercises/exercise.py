@@ -60,6 +60,9 @@ class Exercise:
         One step each.
     read : callable
         Makes `Results` of what a function returned, given the arguments; raises `Trouble`.
+    consequences : sequence of Mistake
+        Results that are wrong only because another one is: here `wrong` is given the results that
+        came, in place of the right ones.
     mistakes, traits, counts
         What may have gone wrong, what divides the cases, and the numbers (N, P …) by which a result
         may be too large or too small.
@@ -88,6 +91,7 @@ class Exercise:
     cases: Sequence[Arguments]
     hints: Sequence[str]
     read: Callable[[Any, Arguments], Results]
+    consequences: Sequence[Mistake] = ()
     mistakes: Sequence[Mistake] = ()
     traits: Sequence[Trait] = ()
     counts: Mapping[str, Callable[[Arguments], float]] = field(default_factory=dict)

@@ -100,6 +100,14 @@ def _with_move(move: Callable[[Array, Array, Array, float, bool], Array]) -> Ste
     return step
 
 
+def _raw_look_ahead(
+    w: Array, dw: Array, v: Array, lr: float, momentum: float, nesterov: bool, decay: float
+) -> tuple[Array, Array]:
+    """Return the step whose velocity has the decay in it, and whose look-ahead has not."""
+    v = momentum * v + dw + decay * w
+    return _step(w, dw, v, lr, momentum, nesterov), v
+
+
 def _returning(velocity: Callable[[Array, Array, Array, float, float, bool], Array]) -> Step:
     """Return the right w with another v, a function of (new v, old v, g, lr, momentum, …)."""
 
@@ -209,6 +217,14 @@ sgd_momentum_step = Exercise(
             "Nesterov's look-ahead counts the gradient twice over: g + momentum·v, not v + "
             "momentum·v",
             _with_move(lambda g, new, old, m, nesterov: new + m * new if nesterov else new),
+        ),
+        _mistake(
+            "with nesterov the step adds v once too often: g + momentum·v comes in place of v",
+            _with_move(lambda g, new, old, m, nesterov: nesterov * (g + m * new) + new),
+        ),
+        _mistake(
+            "the look-ahead uses dw, without the decay; it takes g = dw + weight_decay·w",
+            _raw_look_ahead,
         ),
         _mistake(
             "the step goes along the old velocity: update v first, and use the new one",

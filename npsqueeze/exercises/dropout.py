@@ -74,7 +74,15 @@ def _is_masked_otherwise(result: Array, values: Array, mask: Array, *others: Arr
     if result.shape != values.shape or not passed.any() or not np.isfinite(result).all():
         return False
     factors = (result / values)[passed]
-    known = (mask, *others, ~mask, values > 0, values < 0, np.True_, mask[:1])
+    known: tuple[Array | np.bool_, ...] = (
+        mask,
+        *others,
+        ~mask,
+        values > 0,
+        values < 0,
+        np.True_,
+        mask[:1],
+    )
     return bool(np.ptp(factors) < 1e-6 * np.abs(factors).max()) and not any(
         np.array_equal(passed, np.broadcast_to(each, passed.shape)) for each in known
     )

@@ -63,6 +63,40 @@ def hide_both_ends(x, size, rows, columns):
     return y
 
 
+@planted("hide_squares", "one row and column too large")
+def hide_with_the_end_included(x, size, rows, columns):
+    y = x.copy()
+    for n in range(len(x)):
+        top, left = rows[n] - size // 2, columns[n] - size // 2
+        y[n, :, max(0, top) : top + size + 1, max(0, left) : left + size + 1] = 0
+    return y
+
+
+@planted("hide_squares", "one row and column too small: a slice ends before its second number")
+def hide_without_the_last(x, size, rows, columns):
+    h, v = np.arange(x.shape[2])[:, None], np.arange(x.shape[3])
+    y = x.copy()
+    for n, (top, left) in enumerate(zip(rows - size // 2, columns - size // 2, strict=True)):
+        y[n, :, (h >= top) & (h < top + size - 1) & (v >= left) & (v < left + size - 1)] = 0
+    return y
+
+
+@planted("hide_squares", "begin at row - size // 2")
+def hide_even_sizes_too_late(x, size, rows, columns):
+    y = x.copy()
+    for n in range(len(x)):
+        top, left = rows[n] - (size - 1) // 2, columns[n] - (size - 1) // 2
+        y[n, :, max(0, top) : top + size, max(0, left) : left + size] = 0
+    return y
+
+
+@planted("hide_squares", "single pixels are hidden, in every picture")
+def hide_by_lists_of_indices(x, size, rows, columns):
+    y = x.copy()
+    y[:, :, rows, columns] = 0
+    return y
+
+
 @planted("hide_squares", "rows and columns are exchanged")
 def hide_exchanged(x, size, rows, columns):
     y = x.copy()

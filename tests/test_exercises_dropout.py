@@ -51,6 +51,21 @@ def forward_zeroes_what_is_kept(x, p, key, training):
     return y
 
 
+@planted("dropout_forward", "the mask was asked for with 1 - p")
+def forward_asks_for_what_is_dropped(x, p, key, training):
+    return np.where(kept(x.shape, 1 - p, key), x / (1 - p), 0) if training else x
+
+
+@planted("dropout_forward", "the mask was asked for with 1 - p")
+def forward_takes_p_for_the_share_kept(x, p, key, training):
+    return x * kept(x.shape, 1 - p, key) / np.float64(p) if training else x
+
+
+@planted("dropout_forward", "the mask was asked for with 1 - p")
+def forward_asks_for_what_is_dropped_and_does_not_scale(x, p, key, training):
+    return x * kept(x.shape, 1 - p, key) if training else x
+
+
 @planted("dropout_forward", "that is the factor alone")
 def forward_forgets_x(x, p, key, training):
     return kept(x.shape, p, key) / (1 - p) if training else x
@@ -79,6 +94,11 @@ def forward_is_nothing(x, p, key, training):
 @planted("dropout_forward", "divided by 1 - p, but nothing is dropped")
 def forward_scales_only(x, p, key, training):
     return x / (1 - p) if training else x
+
+
+@planted("dropout_forward", "training and inference are exchanged")
+def forward_the_wrong_way_round(x, p, key, training):
+    return x if training else np.where(kept(x.shape, p, key), x / (1 - p), 0)
 
 
 @planted("dropout_forward", "dropped in inference as well")

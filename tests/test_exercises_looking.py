@@ -119,6 +119,29 @@ def cam_of_the_first_label(features, weight, bias, labels):
     return np.einsum("k,nkhw->nhw", weight[c], features) + bias[c]
 
 
+@planted("class_activation_map", "the number of a picture is taken for its label: the row")
+def cam_by_the_number_of_the_picture(features, weight, bias, labels):
+    n = np.arange(len(features))
+    return np.einsum("nk,nkhw->nhw", weight[n], features) + bias[n][:, None, None]
+
+
+@planted("class_activation_map", "the number of a picture is taken for its label: the row")
+def cam_with_the_rows_of_the_numbers(features, weight, bias, labels):
+    maps = [np.tensordot(weight[n], f, 1) + bias[labels[n]] for n, f in enumerate(features)]
+    return np.stack(maps)
+
+
+@planted("class_activation_map", "is taken for its label in the bias")
+def cam_with_the_first_biases(features, weight, bias, labels):
+    maps = np.einsum("nk,nkhw->nhw", weight[labels], features)
+    return maps + bias[: len(features)][:, None, None]
+
+
+@planted("class_activation_map", "the bias is subtracted")
+def cam_minus_bias(features, weight, bias, labels):
+    return np.einsum("nk,nkhw->nhw", weight[labels], features) - bias[labels][:, None, None]
+
+
 @planted("class_activation_map", "class 0 for every picture")
 def cam_of_class_0(features, weight, bias, labels):
     return np.einsum("k,nkhw->nhw", weight[0], features) + bias[0]

@@ -76,6 +76,12 @@ def _first_channel(x: Array, size: int, rows: Array, columns: Array) -> Array:
     return y
 
 
+def _single_pixels(x: Array, size: int, rows: Array, columns: Array) -> Array:
+    y = x.copy()
+    y[:, :, rows, columns] = 0
+    return y
+
+
 def _cross(x: Array, size: int, rows: Array, columns: Array) -> Array:
     """Return x without the rows and without the columns of the square."""
     y = x.copy()
@@ -114,11 +120,24 @@ hide_squares = Exercise(
         _mistake("an even size gains a pixel: the square ends size behind its beginning",
                  _spans(lambda middle, size, _: (max(0, middle - size // 2),
                                                  middle + size // 2 + 1))),
+        _mistake("the square is one row and column too large: it ends size behind its beginning",
+                 _spans(lambda middle, size, _: (max(0, middle - size // 2),
+                                                 middle - size // 2 + size + 1))),
+        _mistake("the square is one row and column too small: a slice ends before its second "
+                 "number",
+                 _spans(lambda middle, size, _: (max(0, middle - size // 2),
+                                                 middle - size // 2 + size - 1))),
+        _mistake("an even size begins a pixel too late: begin at row - size // 2",
+                 _spans(lambda middle, size, _: (max(0, middle - (size - 1) // 2),
+                                                 middle - (size - 1) // 2 + size))),
         _mistake("rows and columns are exchanged: rows belong to axis 2, columns to axis 3",
                  lambda x, size, rows, columns: _hide(x, size, columns, rows)),
         _mistake("the first picture's square is cut out of all; each has its own",
                  lambda x, size, rows, columns: _hide(
                      x, size, np.full_like(rows, rows[0]), np.full_like(columns, columns[0]))),
+        _mistake("single pixels are hidden, in every picture: [:, :, rows, columns] takes rows "
+                 "and columns in pairs; each picture needs two slices of its own",
+                 _single_pixels),
         _mistake("only one channel is hidden: the square goes through all of them",
                  _first_channel),
         _mistake("all but the square is hidden",

@@ -41,6 +41,11 @@ def _mask(a: Arguments) -> Array:
     return kept(a["x"].shape, a["p"], a["key"])
 
 
+def _mask_of_the_rest(a: Arguments) -> Array:
+    """Return the mask of the same key with p and 1 - p exchanged."""
+    return kept(a["x"].shape, 1 - a["p"], a["key"])
+
+
 def _read_output(value: Any, arguments: Arguments) -> Results:
     """Return y.
 
@@ -50,8 +55,8 @@ def _read_output(value: Any, arguments: Arguments) -> Results:
         If it is x under a mask that is not the key's.
     """
     results = arrays("y", forward=True)(value, arguments)
-    mask = _mask(arguments)
-    if arguments["training"] and _is_masked_otherwise(results["y"], arguments["x"], mask):
+    masks = _mask(arguments), _mask_of_the_rest(arguments)
+    if arguments["training"] and _is_masked_otherwise(results["y"], arguments["x"], *masks):
         raise Trouble(
             "its zeros stand elsewhere than those of kept(x.shape, p, key): were they drawn from "
             "another generator or key? The key alone decides"
@@ -59,16 +64,25 @@ def _read_output(value: Any, arguments: Arguments) -> Results:
     return results
 
 
-def _is_masked_otherwise(result: Array, values: Array, mask: Array) -> bool:
+def _is_masked_otherwise(result: Array, values: Array, mask: Array, *others: Array) -> bool:
     """Tell whether a result is the values, times a factor, under a mask that is another one.
 
-    That is, neither the mask nor one that those who misunderstand make of it or of the values.
+    That is, neither the mask nor one of the others, nor one that those who misunderstand make of
+    the mask or of the values.
     """
     passed = result != 0
     if result.shape != values.shape or not passed.any() or not np.isfinite(result).all():
         return False
     factors = (result / values)[passed]
-    known = (mask, ~mask, values > 0, values < 0, np.True_, mask[:1])
+    known: tuple[Array | np.bool_, ...] = (
+        mask,
+        *others,
+        ~mask,
+        values > 0,
+        values < 0,
+        np.True_,
+        mask[:1],
+    )
     return bool(np.ptp(factors) < 1e-6 * np.abs(factors).max()) and not any(
         np.array_equal(passed, np.broadcast_to(each, passed.shape)) for each in known
     )
@@ -88,11 +102,24 @@ def _forward_mistake(
     return Mistake(meaning, wrong)
 
 
+def _asked_for_the_rest(divisor: Callable[[float], float]) -> Mistake:
+    """Return the mistake of another mask, scaled by a number that may itself be wrong."""
+
+    def wrong(a: Arguments, right: Results) -> Results:
+        factor = 1 / divisor(a["p"])  # raises for 0: there NumPy's answer depends on the way
+        return {"y": a["x"] * _mask_of_the_rest(a) * factor} if a["training"] else right
+
+    return Mistake(
+        "the mask was asked for with 1 - p: kept(x.shape, p, key) wants the probability to drop, "
+        "and that is p",
+        wrong,
+    )
+
+
 def _right(x: Array, mask: Array, p: float) -> Array:
     return x * mask / (1 - p)
 
 
-KEEPS_P = "p is the probability to drop an element; here it is that of keeping it"
 IN_INFERENCE = "without training nothing is to be done: y is x"
 
 dropout_forward = Exercise(
@@ -129,6 +156,10 @@ dropout_forward = Exercise(
                 lambda x, mask, p: x * ~mask,
             )
         ),
+        *(
+            _asked_for_the_rest(divisor)
+            for divisor in (lambda p: 1 - p, lambda p: p, lambda p: 1)
+        ),
         _forward_mistake("that is the factor alone: multiply it by x",
                          lambda x, mask, p: mask / (1 - p)),
         _forward_mistake("the mask of the first example serves the whole batch; each has its own",
@@ -136,6 +167,8 @@ dropout_forward = Exercise(
         _forward_mistake("nothing is dropped", lambda x, mask, p: x),
         _forward_mistake("divided by 1 - p, but nothing is dropped",
                          lambda x, mask, p: x / (1 - p)),
+        _forward_mistake("training and inference are exchanged: it is in training that elements "
+                         "are dropped", lambda x, mask, p: x, _right),
         _forward_mistake(f"dropped in inference as well: {IN_INFERENCE}", _right, _right),
         _forward_mistake(f"scaled in inference: {IN_INFERENCE}",
                          _right, lambda x, mask, p: x * (1 - p)),
@@ -156,7 +189,7 @@ def _backward_cases() -> list[Arguments]:
     cases = []
     for shape, p in (((4, 5), 0.5), ((3, 2, 4, 4), 0.25), ((29,), 0.4), ((6, 11), 0.8)):
         dy = draw.normal(size=shape)
-        cases.append({"dy": dy, "kept": draw.random(shape) >= p, "p": p})
+        cases.append({"dy": dy, "mask": draw.random(shape) >= p, "p": p})
     return cases
 
 
@@ -169,21 +202,21 @@ def _read_gradient(value: Any, arguments: Arguments) -> Results:
         If it is dy under a mask of its own.
     """
     results = arrays("dx")(value, arguments)
-    if _is_masked_otherwise(results["dx"], arguments["dy"], arguments["kept"]):
+    if _is_masked_otherwise(results["dx"], arguments["dy"], arguments["mask"]):
         raise Trouble(
             "its zeros stand where those of the forward pass do not: was the mask drawn anew? It "
-            "must be the mask of the forward pass, that is kept"
+            "must be the mask of the forward pass, which is given"
         )
     return results
 
 
 def _mistake(meaning: str, formula: Callable[[Array, Array, float], Array]) -> Mistake:
-    return Mistake(meaning, lambda a, _: {"dx": formula(a["dy"], a["kept"], a["p"])})
+    return Mistake(meaning, lambda a, _: {"dx": formula(a["dy"], a["mask"], a["p"])})
 
 
 def _loss(a: Arguments) -> tuple[Any, list[Array]]:
     x = np.random.default_rng(32).normal(size=a["dy"].shape)
-    return lambda x: float(np.sum(a["dy"] * reference.dropout(x, a["kept"], a["p"]))), [x]
+    return lambda x: float(np.sum(a["dy"] * reference.dropout(x, a["mask"], a["p"]))), [x]
 
 
 dropout_backward = Exercise(
@@ -194,45 +227,47 @@ dropout_backward = Exercise(
     cases=_backward_cases(),
     read=_read_gradient,
     traits=(Trait("p = 0.5", "other p", lambda a: a["p"] == 0.5),),
-    cache=lambda a: a["kept"] / (1 - a["p"]),
+    cache=lambda a: a["mask"] / (1 - a["p"]),
     function=_loss,
     mistakes=(
         _mistake("dy passes everywhere: where x was dropped, nothing of it reached the loss",
-                 lambda dy, kept, p: dy),
+                 lambda dy, mask, p: dy),
         _mistake("the mask is missing: where x was dropped, nothing of it reached the loss",
-                 lambda dy, kept, p: dy / (1 - p)),
+                 lambda dy, mask, p: dy / (1 - p)),
         _mistake("not scaled: the forward pass has divided by 1 - p, so the slope is 1/(1 - p)",
-                 lambda dy, kept, p: dy * kept),
+                 lambda dy, mask, p: dy * mask),
         _mistake("scaled twice: the factor is 1/(1 - p) once (in a cache it is already)",
-                 lambda dy, kept, p: dy * kept / (1 - p) ** 2),
+                 lambda dy, mask, p: dy * mask / (1 - p) ** 2),
         _mistake("divided by p; what is kept is kept with probability 1 - p",
-                 lambda dy, kept, p: dy * kept / p),
+                 lambda dy, mask, p: dy * mask / p),
         _mistake("multiplied by 1 - p: a backward pass has the forward's slope, 1/(1 - p), and "
-                 "not its inverse", lambda dy, kept, p: dy * kept * (1 - p)),
+                 "not its inverse", lambda dy, mask, p: dy * mask * (1 - p)),
         *(
-            _mistake("the mask is the wrong way round: kept is True where x went on", formula)
+            _mistake("the mask is the wrong way round: it is True where x went on", formula)
             for formula in (
-                lambda dy, kept, p: dy * ~kept / (1 - p),
-                lambda dy, kept, p: dy * ~kept / p,
-                lambda dy, kept, p: dy * ~kept,
+                lambda dy, mask, p: dy * ~mask / (1 - p),
+                lambda dy, mask, p: dy * ~mask / p,
+                lambda dy, mask, p: dy * ~mask,
             )
         ),
         _mistake("that is the slope alone: multiply it by dy",
-                 lambda dy, kept, p: kept / (1 - p)),
+                 lambda dy, mask, p: mask / (1 - p)),
         *(
-            _mistake("the mask is taken from dy; it is chance that decided, and kept tells how",
+            _mistake("the mask is taken from dy; it is chance that decided, and the mask tells how",
                      formula)
             for formula in (
-                lambda dy, kept, p: dy * (dy > 0) / (1 - p),
-                lambda dy, kept, p: dy * (dy > 0),
+                lambda dy, mask, p: dy * (dy > 0) / (1 - p),
+                lambda dy, mask, p: dy * (dy > 0),
             )
         ),
         _mistake("the mask of the first example serves the whole batch; each has its own",
-                 lambda dy, kept, p: dy * kept[:1] / (1 - p)),
+                 lambda dy, mask, p: dy * mask[:1] / (1 - p)),
     ),
     hints=(
         "y = x / (1 - p) where kept, and 0 elsewhere: what is the slope of each?",
-        "dx is dy times that slope, element by element; nothing is drawn.",
+        "Where the mask is True, dx is dy / (1 - p); elsewhere it is 0. Nothing is drawn.",
+        "An array of zeros has the second already: dx[mask] = … changes only the places of the "
+        "first.",
     ),
 )  # fmt: skip
 

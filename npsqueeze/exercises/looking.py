@@ -51,6 +51,11 @@ def _without_bias(f: Array, w: Array, labels: Array) -> Array:
     return explaining.evidence(f, w, np.zeros(len(w)), labels)
 
 
+def _with_bias(f: Array, w: Array, labels: Array, bias: Array) -> Array:
+    """Return the maps with a bias for each picture, (N,), of one's own choice."""
+    return _without_bias(f, w, labels) + bias[:, None, None]
+
+
 def _logits(f: Array, w: Array, b: Array, labels: Array) -> Array:
     """Return each picture's logit, (N,)."""
     return explaining.evidence(f, w, b, labels).mean(axis=(1, 2))
@@ -156,6 +161,25 @@ class_activation_map = Exercise(
                  lambda f, w, b, c: explaining.evidence(f, np.abs(w), b, c)),
         _mistake(FIRST_ONLY,
                  lambda f, w, b, c: explaining.evidence(f, w, b, np.full(len(f), c[0]))),
+        *(
+            _mistake(
+                "the number of a picture is taken for its label: the row of picture n is "
+                "weight[labels[n]], and its bias is bias[labels[n]]",
+                formula,
+            )
+            for formula in (
+                lambda f, w, b, c: explaining.evidence(f, w, b, np.arange(len(f))),
+                lambda f, w, b, c: _with_bias(f, w, np.arange(len(f)), b[c]),
+            )
+        ),
+        _mistake(
+            "the number of a picture is taken for its label in the bias: bias[labels]",
+            lambda f, w, b, c: _with_bias(f, w, c, b[np.arange(len(f))]),
+        ),
+        _mistake(
+            "the bias is subtracted; add it",
+            lambda f, w, b, c: _with_bias(f, w, c, -b[c]),
+        ),
         _mistake(
             "that is class 0 for every picture: labels says which class each is asked about",
             lambda f, w, b, c: explaining.evidence(f, w, b, 0 * c),

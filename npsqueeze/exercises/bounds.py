@@ -57,7 +57,7 @@ def as_python(function: Any) -> tuple[Any, set[CodeType]]:
 
     The functions beside it, which it may call, are interpreted too.
     """
-    plain = getattr(function, "py_func", function)
+    plain = _plain(function)
     if not isinstance(plain, FunctionType):
         return function, set()
     namespace, compiled = dict(plain.__globals__), set()
@@ -66,15 +66,22 @@ def as_python(function: Any) -> tuple[Any, set[CodeType]]:
         for vector, twin in TWINS:
             if value is vector:
                 return twin
-        code = getattr(value, "py_func", value)
-        if not isinstance(code, FunctionType) or code.__globals__ is not plain.__globals__:
+        inner = _plain(value)
+        if not isinstance(inner, FunctionType) or inner.__globals__ is not plain.__globals__:
             return value
-        if code is not value:
-            compiled.add(code.__code__)
-        return FunctionType(
-            code.__code__, namespace, code.__name__, code.__defaults__, code.__closure__
+        if inner is not value:
+            compiled.add(inner.__code__)
+        twin = FunctionType(
+            inner.__code__, namespace, inner.__name__, inner.__defaults__, inner.__closure__
         )
+        twin.__kwdefaults__ = inner.__kwdefaults__
+        return twin
 
     for name, value in plain.__globals__.items():
         namespace[name] = interpreted(value)
     return interpreted(function), compiled
+
+
+def _plain(value: Any) -> Any:
+    """Return the function that Numba compiled, or the value itself; strangers are not touched."""
+    return value.py_func if type(value).__name__ == "CPUDispatcher" else value

@@ -177,7 +177,8 @@ FACTORS = {
 
 
 def _has_new_nan(came: Array, right: Array) -> bool:
-    return bool(np.isnan(came).any() and not np.isnan(right).any())
+    same_shape = came.shape == right.shape  # of another one, nobody knows how large it is
+    return same_shape and bool(np.isnan(came).any() and not np.isnan(right).any())
 
 
 def _factor(pairs: Sequence[tuple[Array, Array]]) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 
 from npsqueeze import kernels
 from npsqueeze.arrays import Array
+from npsqueeze.exercises.bounds import check_bounds
 from npsqueeze.exercises.exercise import Arguments, Exercise, Mistake, Results, Trait, Trouble
 from npsqueeze.exercises.exercise import arrays as read_arrays
 from npsqueeze.exercises.speed import demand_speed, demand_zeroed
@@ -140,10 +141,11 @@ blocked_matmul = Exercise(
         _mistake("the sum over k goes on from one number of the result to the next: begin each "
                  "at zero", lambda a, b: np.cumsum((a @ b).ravel()).reshape(len(a), -1)),
     ),
+    precautions=(check_bounds,),
     demands=(demand_zeroed, demand_speed),
     hints=(
-        "Six loops: over the blocks of rows, of columns and of the sum, and in each block over i, "
-        "k and j.",
+        "Five loops are enough: over the blocks of columns and of the sum, and in each block over "
+        "i, k and j. (The rows may be cut into blocks too.)",
         "A slice such as b[k0 : k0 + B, j0 : j0 + B] ends where its array ends, so the edges need "
         "no care: loop over what the slices hold, from 0.",
         "For the speed: j innermost, along the rows of b and of the result; and loops that begin "

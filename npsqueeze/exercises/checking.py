@@ -35,6 +35,8 @@ def judge(exercise: Exercise, function: Any, seconds: float = 10.0) -> Verdict:
     """Return the verdict on a reader's function, whatever it does."""
     try:
         check_signature(exercise, function)
+        for precaution in exercise.precautions:
+            precaution(function, seconds)
     except Trouble as trouble:
         return Verdict(False, f"{exercise.name}: {trouble}")
     trials = _try_all(exercise, function, exercise.cases, exercise.right, seconds)

@@ -161,7 +161,7 @@ def _general(exercise: Exercise, name: str, trials: Sequence[Trial]) -> Iterator
         yield "its last two axes are exchanged: height and width, or rows and columns"
     yield from _shape(name, trials)
     yield from _whole_numbers(pairs)
-    if any(np.isnan(came).any() and not np.isnan(right).any() for came, right in pairs):
+    if any(_has_new_nan(*pair) for pair in pairs):
         yield "it holds NaN"
     for count, value in exercise.counts.items():
         if foretells(lambda arguments, right, value=value: right * value(arguments)):  # type: ignore[misc]
@@ -182,6 +182,11 @@ FACTORS = {
     2.0: "twice too large",
     0.5: "half of what it should be",
 }
+
+
+def _has_new_nan(came: Array, right: Array) -> bool:
+    same_shape = came.shape == right.shape  # of another one, nobody knows how large it is
+    return same_shape and bool(np.isnan(came).any() and not np.isnan(right).any())
 
 
 def _factor(pairs: Sequence[tuple[Array, Array]]) -> float:
@@ -307,20 +312,26 @@ def _where(exercise: Exercise, name: str, trials: Sequence[Trial]) -> str:
 
 
 def _example(exercise: Exercise, name: str, trials: Sequence[Trial]) -> str:
-    """Return one wrong number, and what it should be."""
-    for trial in trials:
-        came, right = (trial.came or {}).get(name), trial.right.get(name)
-        if came is None or right is None or agree(came, right, exercise.tolerance):
-            continue
-        case = f"for {case_text(trial.arguments)}"
-        if came.shape != right.shape:
-            return case
-        with np.errstate(invalid="ignore"):
-            gap = np.nan_to_num(np.abs(came - right), nan=np.inf, posinf=np.inf)
-        place = tuple(int(i) for i in np.unravel_index(gap.argmax(), gap.shape))
-        index = f"[{', '.join(map(str, place))}]" if place else ""
-        return f"{name}{index} is {came[place]:.6g}, expected {right[place]:.6g}, {case}"
-    return ""
+    """Return one wrong number, NaN if there is any, and what it should be."""
+    wrong = [
+        (trial.arguments, trial.came[name], trial.right[name])
+        for trial in trials
+        if trial.came is not None
+        and name in trial.right
+        and not agree(trial.came[name], trial.right[name], exercise.tolerance)
+    ]
+    if not wrong:
+        return ""
+    with_nan = (each for each in wrong if _has_new_nan(*each[1:]))
+    arguments, came, right = next(with_nan, wrong[0])
+    case = f"for {case_text(arguments)}"
+    if came.shape != right.shape:
+        return case
+    with np.errstate(invalid="ignore"):
+        gap = np.nan_to_num(np.abs(came - right), nan=np.inf, posinf=np.inf)
+    place = tuple(int(i) for i in np.unravel_index(gap.argmax(), gap.shape))
+    index = f"[{', '.join(map(str, place))}]" if place else ""
+    return f"{name}{index} is {came[place]:.6g}, expected {right[place]:.6g}, {case}"
 
 
 def case_text(arguments: Arguments) -> str:

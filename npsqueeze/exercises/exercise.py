@@ -78,6 +78,9 @@ class Exercise:
     beyond : sequence of Arguments
         Cases beyond the task, such as NaN: a function that fails them is right all the same, and
         its author is told.
+    precautions : sequence of callables
+        What is looked at before any case runs, for a case could end the session. Each gets the
+        function and the seconds for a call, and raises `Trouble`.
     demands : sequence of callables
         What is wanted of a function that is right in all cases, such as speed. Each gets the
         function and the seconds for a call, returns what there is to say, and raises `Trouble` if
@@ -100,6 +103,7 @@ class Exercise:
     rejections: tuple[type[Exception], ...] = ()
     tolerance: float = 1e-5
     beyond: Sequence[Arguments] = ()
+    precautions: Sequence[Callable[[Callable[..., Any], float], None]] = ()
     demands: Sequence[Callable[[Callable[..., Any], float], str]] = ()
 
     @property

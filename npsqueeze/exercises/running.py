@@ -53,7 +53,7 @@ def run(
     except Endless:
         raise
     except BaseException as error:  # whatever it is, it must not end the reader's session
-        raise Trouble(_explain(error, function)) from None
+        raise Trouble(explain_error(error, function)) from None
     for name, before in arguments.items():
         if isinstance(before, np.random.Generator):
             unused = before.bit_generator.state == given[name].bit_generator.state
@@ -156,7 +156,8 @@ def _stop(thread: threading.Thread) -> None:
         thread.join(0.02)
 
 
-def _explain(error: BaseException, function: Callable[..., Any]) -> str:
+def explain_error(error: BaseException, function: Callable[..., Any]) -> str:
+    """Return what was raised, and in which line of the function's own file."""
     where = _place(_traceback_frames(error.__traceback__), function)
     text = ""
     with suppress(Exception):  # an exception of the reader's own may fail at telling itself

@@ -91,7 +91,7 @@ def activation_maps(
     if count < 1:
         raise ValueError(f"count: expected at least 1, got {count}")
 
-    figure = new_figure(1.1 * (count + 1), 1.1 * (len(maps) + 1.2))
+    figure = new_figure(1.1 * (count + 2), 1.1 * (len(maps) + 1.2))
     grid = figure.add_gridspec(len(maps) + 1, count, height_ratios=[1.2] + [1] * len(maps))
     ax = figure.add_subplot(grid[0, 0])
     ax.imshow(image.transpose(1, 2, 0))

@@ -165,15 +165,15 @@ def test_no_mistakes(tmp_path):
     assert figure.axes == []
 
 
-def test_first_layer_filters_scale_each_to_its_range():
+def test_first_layer_filters_show_zero_as_grey():
     weight = np.random.default_rng(0).normal(size=(5, 3, 3, 2)) * np.arange(5)[:, None, None, None]
     (ax,) = plots.first_layer_filters(weight).axes
     assert ax.get_title().startswith("5 filters of 3 × 3 × 2")
     assert len(ax.images) == 5
     for picture, w in zip(ax.images[1:], weight[1:], strict=True):
-        expected = ((w - w.min()) / (w.max() - w.min())).transpose(1, 2, 0)
+        expected = (0.5 + w / np.abs(w).max() / 2).transpose(1, 2, 0)
         np.testing.assert_allclose(picture.get_array(), expected)
-    assert not ax.images[0].get_array().any()  # a constant filter has no range
+    assert (ax.images[0].get_array() == 0.5).all()  # a filter of zeros has no scale
 
 
 def test_grey_filters():

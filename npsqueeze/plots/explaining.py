@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-DIMMED = 400  # the white of the grey picture, where 255 would be full white
+PALE = -255  # the black of the grey picture, where 0 would be full black
 BRIGHTEST = 99
 """The percentile of a map that gets the strongest colour: a few pixels must not outshine it all."""
 
@@ -26,8 +26,9 @@ def explanations(
 ) -> "Figure":
     """Draw a row for each picture: the picture, and every map over it.
 
-    A map is stretched over the picture, which stands dim and grey beneath, and scaled to its own
-    greatest value; what is zero or negative stays clear.
+    A map is stretched over the picture, which stands pale and grey beneath, and scaled to its own
+    greatest value; what is zero or negative stays clear. A map with fewer pixels than the picture
+    is smoothed.
 
     Parameters
     ----------
@@ -65,14 +66,14 @@ def explanations(
         for ax, (name, values) in zip(others, maps.items(), strict=True):
             evidence = np.maximum(values[row], 0)
             brightest = np.percentile(evidence, BRIGHTEST) or evidence.max() or 1.0
-            ax.imshow(picture.mean(axis=2), cmap="gray", vmin=0, vmax=DIMMED)
+            ax.imshow(picture.mean(axis=2), cmap="gray", vmin=PALE, vmax=255)
             ax.imshow(
                 evidence,
                 cmap=_glow(),
                 vmin=0,
                 vmax=brightest,
                 extent=(-0.5, width - 0.5, height - 0.5, -0.5),
-                interpolation="bicubic",
+                interpolation="bicubic" if len(evidence) < height else "nearest",
             )
             if row == 0:
                 ax.set_title(name, fontsize=10, color=INK)
@@ -80,7 +81,7 @@ def explanations(
         ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
         ax.set_axis_off()
     figure.supxlabel(
-        "the brighter, the more a place speaks for the class; each map has its own scale",
+        "the darker the orange, the more a place speaks for the class; each map has its own scale",
         fontsize=9,
         color=INK,
     )
@@ -88,8 +89,7 @@ def explanations(
 
 
 def _glow() -> "Colormap":
-    """Return the colours of evidence: clear at zero, then orange, and pale yellow at the top."""
+    """Return the colours of evidence: one orange, clear at zero, the denser the more."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    stops = [(0.0, "#e07b0000"), (0.3, "#e07b0026"), (0.65, "#e07b0099"), (1.0, "#ffe08ad9")]
-    return LinearSegmentedColormap.from_list("glow", stops)
+    return LinearSegmentedColormap.from_list("glow", ["#d1500000", "#d15000e6"])

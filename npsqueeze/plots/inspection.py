@@ -20,7 +20,7 @@ COLOURS = (TEST, "#e07b00", "#2e8540", TRAIN, INK)
 
 
 def first_layer_filters(weight: Array, path: str | os.PathLike[str] | None = None) -> "Figure":
-    """Draw the filters of the first convolution, each scaled to its own range.
+    """Draw the filters of the first convolution, each by its own scale, with zero as middle grey.
 
     Parameters
     ----------
@@ -37,9 +37,8 @@ def first_layer_filters(weight: Array, path: str | os.PathLike[str] | None = Non
     if weight.ndim != 4 or weight.shape[1] not in (1, 3):
         raise ValueError(f"weight: expected (F, 3, kh, kw) or (F, 1, kh, kw), got {weight.shape}")
     F, C, kh, kw = weight.shape
-    low = weight.min(axis=(1, 2, 3), keepdims=True)
-    spread = np.ptp(weight, axis=(1, 2, 3), keepdims=True)
-    scaled = (weight - low) / np.where(spread > 0, spread, 1)
+    largest = np.abs(weight).max(axis=(1, 2, 3), keepdims=True)
+    scaled = 0.5 + 0.5 * weight / np.where(largest > 0, largest, 1)
 
     columns = math.ceil(math.sqrt(F))
     rows = math.ceil(F / columns)
@@ -51,7 +50,9 @@ def first_layer_filters(weight: Array, path: str | os.PathLike[str] | None = Non
         ax.imshow(picture, cmap="gray", vmin=0, vmax=1, extent=(x, x + kw, y + kh, y))
     ax.set(xlim=(0, gap * kw * columns), ylim=(gap * kh * rows, 0))
     ax.set_axis_off()
-    ax.set_title(f"{F} filters of {C} × {kh} × {kw}\neach scaled to its own range", fontsize=10)
+    ax.set_title(
+        f"{F} filters of {C} × {kh} × {kw}\nzero is grey, each by its own scale", fontsize=10
+    )
     figure.set_facecolor(FAINT)  # sets off a filter's white corner
     return written(figure, path)
 
@@ -90,7 +91,7 @@ def activation_maps(
     if count < 1:
         raise ValueError(f"count: expected at least 1, got {count}")
 
-    figure = new_figure(1.1 * (count + 1), 1.1 * (len(maps) + 1.2))
+    figure = new_figure(1.1 * (count + 2), 1.1 * (len(maps) + 1.2))
     grid = figure.add_gridspec(len(maps) + 1, count, height_ratios=[1.2] + [1] * len(maps))
     ax = figure.add_subplot(grid[0, 0])
     ax.imshow(image.transpose(1, 2, 0))
@@ -117,13 +118,20 @@ def activation_maps(
                 textcoords="offset points",
                 xytext=(2, -2),
                 va="top",
-                fontsize=6,
+                fontsize=8,
                 color=INK,
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
             )
             if column == 0:
                 _, height, width = channels.shape
-                ax.set_ylabel(f"{name}\n{height} × {width}", fontsize=9, color=INK)
+                ax.set_ylabel(
+                    f"{name}\n{height} × {width}",
+                    fontsize=9,
+                    color=INK,
+                    rotation="horizontal",
+                    ha="right",
+                    va="center",
+                )
     return written(figure, path)
 
 

@@ -82,15 +82,20 @@ def _another(meaning: str, **changes: Any) -> Mistake:
     return Mistake(meaning, wrong)
 
 
+def _normalised(a: Arguments) -> tuple[Array, Array]:
+    """Return x̂, and the s = 1/√(σ² + eps) in it."""
+    mean, var = _moments(a)
+    s = 1 / np.sqrt(var + a["eps"])
+    return (a["x"] - mean) * s, s
+
+
 def _dx(meaning: str, formula: Callable[[Array, Array, Array, Array, float], Array]) -> Mistake:
     """Return the mistake of another dx / (w·s) in training, of (dy, x̂, mean dy, mean dy·x̂, m)."""
 
     def wrong(a: Arguments, right: Results) -> dict[str, Array]:
         if not a["training"]:
             return {"dx": right["dx"]}
-        mean, var = _moments(a)
-        s = 1 / np.sqrt(var + a["eps"])
-        x_hat, dy, m = (a["x"] - mean) * s, a["dy"], a["dy"].size / len(a["w"])
+        (x_hat, s), dy, m = _normalised(a), a["dy"], a["dy"].size / len(a["w"])
         means = dy.mean(CHANNEL, keepdims=True), (dy * x_hat).mean(CHANNEL, keepdims=True)
         return {"dx": _column(a["w"]) * s * formula(dy, x_hat, *means, m)}
 
@@ -105,9 +110,7 @@ def _divided_by(
     def wrong(a: Arguments, right: Results) -> dict[str, Array]:
         if not a["training"]:
             return {"dx": right["dx"]}
-        mean, var = _moments(a)
-        s = 1 / np.sqrt(var + a["eps"])
-        x_hat, dy = (a["x"] - mean) * s, a["dy"]
+        (x_hat, s), dy = _normalised(a), a["dy"]
         sums = dy.sum(CHANNEL, keepdims=True) + x_hat * (dy * x_hat).sum(CHANNEL, keepdims=True)
         return {"dx": _column(a["w"]) * s * (dy - sums / count(a["x"]))}
 
@@ -116,11 +119,6 @@ def _divided_by(
 
 def _parameter(name: str, meaning: str, formula: Callable[[Arguments], Array]) -> Mistake:
     return Mistake(meaning, lambda a, _: {name: formula(a)})
-
-
-def _normalised(a: Arguments) -> Array:
-    mean, var = _moments(a)
-    return (a["x"] - mean) / np.sqrt(var + a["eps"])
 
 
 def _other_slope(power: float) -> Callable[[Arguments, Results], dict[str, Array]]:
@@ -142,9 +140,7 @@ def _dx_of(names: tuple[str, ...], told: str) -> Mistake:
     """Return the consequence of wrong sums: dx by the short form, with the sums that came."""
 
     def wrong(a: Arguments, came: Results) -> Results:
-        mean, var = _moments(a)
-        s = 1 / np.sqrt(var + a["eps"])
-        x_hat, dy, m = (a["x"] - mean) * s, a["dy"], a["dy"].size / len(a["w"])
+        (x_hat, s), dy, m = _normalised(a), a["dy"], a["dy"].size / len(a["w"])
         sums = {"dw": (dy * x_hat).sum(CHANNEL), "db": dy.sum(CHANNEL)}
         sums |= {name: came[name] for name in names}
         if a["training"]:
@@ -162,16 +158,11 @@ def _centred_sum(a: Arguments) -> Array:
     return np.asarray((a["dy"] * (a["x"] - _moments(a)[0])).sum(CHANNEL))
 
 
-def _unbiased_again(a: Arguments) -> tuple[Array, Array]:
+def _unbiased(a: Arguments, training: bool) -> tuple[Array, Array]:
+    """Return the moments, the variance multiplied by m/(m - 1) in training or in inference."""
     mean, var = _moments(a)
     m = a["x"].size / len(a["w"])
-    return mean, var if a["training"] else var * m / (m - 1)
-
-
-def _biased_twice(a: Arguments) -> tuple[Array, Array]:
-    mean, var = _moments(a)
-    m = a["x"].size / len(a["w"])
-    return mean, var * m / (m - 1) if a["training"] else var
+    return mean, var * m / (m - 1) if a["training"] == training else var
 
 
 def _loss(a: Arguments) -> tuple[Any, list[Array]]:
@@ -349,7 +340,7 @@ batch_norm2d_backward = Exercise(
         ),
         _another(
             "the variance that normalises divides by m; only the running one divides by m - 1",
-            moments=_biased_twice,
+            moments=lambda a: _unbiased(a, training=True),
         ),
         _another(
             "the running moments are used; in training it is those of the batch",
@@ -381,7 +372,7 @@ batch_norm2d_backward = Exercise(
         ),
         _another(
             "in inference running_var is used as it is: it has its m/(m - 1) already",
-            moments=_unbiased_again,
+            moments=lambda a: _unbiased(a, training=False),
         ),
         _another(
             "in inference the moments are constants: nothing goes back through them, dx is "
@@ -399,11 +390,11 @@ batch_norm2d_backward = Exercise(
         _parameter("dw", "that is db: dw is Σ dy·x̂", lambda a: a["dy"].sum(CHANNEL)),
         _parameter(
             "dw", "a mean over the channel where the sum is wanted",
-            lambda a: (a["dy"] * _normalised(a)).mean(CHANNEL),
+            lambda a: (a["dy"] * _normalised(a)[0]).mean(CHANNEL),
         ),
         _parameter(
             "dw", "w is in it: y = w·x̂ + b has the slope x̂ with respect to w",
-            lambda a: (a["dy"] * _normalised(a)).sum(CHANNEL) * a["w"],
+            lambda a: (a["dy"] * _normalised(a)[0]).sum(CHANNEL) * a["w"],
         ),
         _parameter(
             "db", "a mean over the channel where the sum is wanted",
@@ -418,7 +409,7 @@ batch_norm2d_backward = Exercise(
                 name, "summed over the batch only; every pixel counts too, axis=(0, 2, 3)", formula
             )
             for name, formula in (
-                ("dw", lambda a: (a["dy"] * _normalised(a)).sum(0)),
+                ("dw", lambda a: (a["dy"] * _normalised(a)[0]).sum(0)),
                 ("db", lambda a: a["dy"].sum(0)),
             )
         ),
